@@ -97,6 +97,17 @@ pub fn reset_peak() -> Result<(), Unreadable> {
     })
 }
 
+/// Memory of this process that 2 MB pages hold.
+///
+/// # Errors
+/// If /proc/self/smaps_rollup cannot be read or lacks the field.
+pub fn huge_pages() -> Result<Bytes, Unreadable> {
+    let path = "/proc/self/smaps_rollup";
+    let kib = status_field(&read(path)?, "AnonHugePages");
+    kib.map(|kib| Bytes(kib as f64 * 1024.0))
+        .ok_or_else(|| absent(path, "AnonHugePages"))
+}
+
 /// What this process has used so far; switches are those of its living threads.
 ///
 /// # Errors
@@ -305,6 +316,7 @@ mod tests {
     fn threads_are_listed() {
         assert!(threads().unwrap().contains(&std::process::id()));
         assert!(load().unwrap() >= 0.0);
+        assert!(huge_pages().is_ok_and(|bytes| bytes.0 >= 0.0));
         assert!(system().unwrap().total_ticks > 0);
     }
 }

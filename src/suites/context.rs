@@ -1,0 +1,132 @@
+//! What a suite is given: the machine, the experiment, the clock, threads, and a host that watches.
+
+use super::{Recorder, SuiteError};
+use crate::kernels::Isa;
+use crate::measure::clock::Clock;
+use crate::parallel::Pool;
+use crate::probe::Machine;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How long to measure.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Effort {
+    /// All of it within two minutes on two slow cores.
+    Quick,
+    /// Minutes: intervals of about one per cent.
+    Normal,
+    /// Everything, every configuration.
+    Full,
+}
+
+impl Effort {
+    /// `quick` samples of a quick run, three times as many of a normal one, eight times of a full one.
+    pub fn samples(self, quick: usize) -> usize {
+        match self {
+            Effort::Quick => quick,
+            Effort::Normal => 3 * quick,
+            Effort::Full => 8 * quick,
+        }
+    }
+}
+
+/// One configuration to be measured.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Name in the metrics: the configuration file's stem.
+    pub name: String,
+    /// The configuration.
+    pub config: crate::config::Config,
+}
+
+/// What the user asked for.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// How long to measure.
+    pub effort: Effort,
+    /// Thread counts, ascending, each at most the number of usable CPUs.
+    pub threads: Vec<usize>,
+    /// Instruction sets, widest first.
+    pub isas: Vec<Isa>,
+    /// Whether hardware counters are tried.
+    pub counters: bool,
+    /// Configurations of the suites that train.
+    pub cases: Vec<Case>,
+}
+
+/// Who runs the suites: is told what happens, may stop it, and keeps the results.
+pub trait Host {
+    /// A line about what happens now.
+    fn say(&self, text: &str);
+    /// Whether the user wants to stop.
+    fn stopped(&self) -> bool;
+    /// Keeps what was recorded so far.
+    ///
+    /// # Errors
+    /// Why it could not be kept.
+    fn keep(&self, recorder: &Recorder) -> Result<(), String>;
+}
+
+/// What a suite works with.
+pub struct Context<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// What the user asked for.
+    pub experiment: &'a Experiment,
+    /// The clock of every measurement.
+    pub clock: &'a Clock,
+    /// What was found so far.
+    pub recorder: Recorder,
+    host: &'a dyn Host,
+    cpus: Vec<usize>,
+    pools: BTreeMap<usize, Arc<Pool>>,
+}
+
+impl<'a> Context<'a> {
+    /// A context without results.
+    pub fn new(machine: &'a Machine, experiment: &'a Experiment, clock: &'a Clock, host: &'a dyn Host) -> Self {
+        let cpus = machine.usable_cpus();
+        Self { machine, experiment, clock, recorder: Recorder::default(), host, cpus, pools: BTreeMap::new() }
+    }
+
+    /// The CPUs of a team of `threads`: one per physical core first, then their siblings.
+    pub fn cpus(&self, threads: usize) -> &[usize] {
+        &self.cpus[..threads.clamp(1, self.cpus.len())]
+    }
+
+    /// A team of `threads` on those CPUs, started once and then kept.
+    ///
+    /// # Errors
+    /// If the system refuses the threads.
+    pub fn pool(&mut self, threads: usize) -> Result<Arc<Pool>, SuiteError> {
+        if let Some(pool) = self.pools.get(&threads) {
+            return Ok(Arc::clone(pool));
+        }
+        let pool = Arc::new(Pool::new(self.cpus(threads))?);
+        self.pools.insert(threads, Arc::clone(&pool));
+        Ok(pool)
+    }
+
+    /// Tells the host what happens now.
+    pub fn say(&self, text: &str) {
+        self.host.say(text);
+    }
+
+    /// Whether the user wants to stop.
+    pub fn stopped(&self) -> bool {
+        self.host.stopped()
+    }
+
+    /// The host, for closures that ask it while the context is borrowed.
+    pub fn host(&self) -> &'a dyn Host {
+        self.host
+    }
+
+    /// Has the host keep what was recorded so far.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn keep(&self) -> Result<(), SuiteError> {
+        self.host.keep(&self.recorder).map_err(SuiteError::Keep)
+    }
+}
