@@ -84,9 +84,22 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A context without results.
-    pub fn new(machine: &'a Machine, experiment: &'a Experiment, clock: &'a Clock, host: &'a dyn Host) -> Self {
+    pub fn new(
+        machine: &'a Machine,
+        experiment: &'a Experiment,
+        clock: &'a Clock,
+        host: &'a dyn Host,
+    ) -> Self {
         let cpus = machine.usable_cpus();
-        Self { machine, experiment, clock, recorder: Recorder::default(), host, cpus, pools: BTreeMap::new() }
+        Self {
+            machine,
+            experiment,
+            clock,
+            recorder: Recorder::default(),
+            host,
+            cpus,
+            pools: BTreeMap::new(),
+        }
     }
 
     /// The CPUs of a team of `threads`: one per physical core first, then their siblings.

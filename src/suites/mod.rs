@@ -9,6 +9,9 @@ mod context;
 pub mod quantity;
 mod recorder;
 
+#[cfg(test)]
+mod testing;
+
 pub use context::{Case, Context, Effort, Experiment, Host};
 pub use recorder::{Curve, Recorder};
 

@@ -88,8 +88,19 @@ mod tests {
     #[test]
     fn names_are_unique_and_spelled_as_keys() {
         for (index, quantity) in ALL.iter().enumerate() {
-            assert!(quantity.name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{}", quantity.name);
-            assert!(ALL[..index].iter().all(|other| other.name != quantity.name), "{} twice", quantity.name);
+            assert!(
+                quantity
+                    .name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '_'),
+                "{}",
+                quantity.name
+            );
+            assert!(
+                ALL[..index].iter().all(|other| other.name != quantity.name),
+                "{} twice",
+                quantity.name
+            );
             assert!(!quantity.unit.is_empty());
         }
     }

@@ -36,37 +36,91 @@ impl Curve {
 
 impl Recorder {
     /// A measured number: `subject.quantity`, with its 95 % interval.
-    pub fn measured(&mut self, subject: &str, quantity: Quantity, interval: Interval, how: impl Into<String>) {
-        self.metric(subject, quantity, Provenance::Measured, Some(interval), how.into());
+    pub fn measured(
+        &mut self,
+        subject: &str,
+        quantity: Quantity,
+        interval: Interval,
+        how: impl Into<String>,
+    ) {
+        self.metric(
+            subject,
+            quantity,
+            Provenance::Measured,
+            Some(interval),
+            how.into(),
+        );
     }
 
     /// A number that was read once: it has no interval.
-    pub fn reading(&mut self, subject: &str, quantity: Quantity, value: f64, how: impl Into<String>) {
+    pub fn reading(
+        &mut self,
+        subject: &str,
+        quantity: Quantity,
+        value: f64,
+        how: impl Into<String>,
+    ) {
         self.single(subject, quantity, Provenance::Measured, value, how.into());
     }
 
     /// A number computed from measured ones; `how` states the formula.
-    pub fn derived(&mut self, subject: &str, quantity: Quantity, interval: Interval, how: impl Into<String>) {
-        self.metric(subject, quantity, Provenance::Derived, Some(interval), how.into());
+    pub fn derived(
+        &mut self,
+        subject: &str,
+        quantity: Quantity,
+        interval: Interval,
+        how: impl Into<String>,
+    ) {
+        self.metric(
+            subject,
+            quantity,
+            Provenance::Derived,
+            Some(interval),
+            how.into(),
+        );
     }
 
     /// The same without an interval.
-    pub fn computed(&mut self, subject: &str, quantity: Quantity, value: f64, how: impl Into<String>) {
+    pub fn computed(
+        &mut self,
+        subject: &str,
+        quantity: Quantity,
+        value: f64,
+        how: impl Into<String>,
+    ) {
         self.single(subject, quantity, Provenance::Derived, value, how.into());
     }
 
     /// A number from a model or a declared cost.
-    pub fn estimated(&mut self, subject: &str, quantity: Quantity, value: f64, how: impl Into<String>) {
+    pub fn estimated(
+        &mut self,
+        subject: &str,
+        quantity: Quantity,
+        value: f64,
+        how: impl Into<String>,
+    ) {
         self.single(subject, quantity, Provenance::Estimated, value, how.into());
     }
 
     /// A number that cannot be had here, and why.
     pub fn missing(&mut self, subject: &str, quantity: Quantity, reason: impl Into<String>) {
-        self.metric(subject, quantity, Provenance::Unavailable, None, reason.into());
+        self.metric(
+            subject,
+            quantity,
+            Provenance::Unavailable,
+            None,
+            reason.into(),
+        );
     }
 
     /// A measured curve.
-    pub fn curve(&mut self, subject: &str, quantity: Quantity, curve: Curve, how: impl Into<String>) {
+    pub fn curve(
+        &mut self,
+        subject: &str,
+        quantity: Quantity,
+        curve: Curve,
+        how: impl Into<String>,
+    ) {
         let ends = |of: fn(&Interval) -> f64| curve.intervals.iter().map(of).collect();
         let series = Series {
             name: format!("{subject}.{}", quantity.name),
@@ -84,7 +138,10 @@ impl Recorder {
 
     /// A condition of the run that a reader must know.
     pub fn note(&mut self, topic: &str, text: impl Into<String>) {
-        let note = Note { topic: topic.into(), text: text.into() };
+        let note = Note {
+            topic: topic.into(),
+            text: text.into(),
+        };
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
@@ -92,7 +149,10 @@ impl Recorder {
 
     /// The value recorded under that full name.
     pub fn value(&self, name: &str) -> Option<f64> {
-        self.metrics.iter().find(|metric| metric.name == name)?.value
+        self.metrics
+            .iter()
+            .find(|metric| metric.name == name)?
+            .value
     }
 
     /// Every number.
@@ -110,9 +170,26 @@ impl Recorder {
         &self.notes
     }
 
-    fn single(&mut self, subject: &str, quantity: Quantity, provenance: Provenance, value: f64, how: String) {
+    fn single(
+        &mut self,
+        subject: &str,
+        quantity: Quantity,
+        provenance: Provenance,
+        value: f64,
+        how: String,
+    ) {
         let none = f64::NAN;
-        self.metric(subject, quantity, provenance, Some(Interval { estimate: value, low: none, high: none }), how);
+        self.metric(
+            subject,
+            quantity,
+            provenance,
+            Some(Interval {
+                estimate: value,
+                low: none,
+                high: none,
+            }),
+            how,
+        );
     }
 
     fn metric(
@@ -158,14 +235,29 @@ mod tests {
     #[test]
     fn names_units_and_directions_come_from_the_quantity() {
         let mut recorder = Recorder::default();
-        let interval = Interval { estimate: 0.8, low: 0.7, high: 0.9 };
+        let interval = Interval {
+            estimate: 0.8,
+            low: 0.7,
+            high: 0.9,
+        };
         recorder.derived("training.small.t2", MFU, interval, "model FLOP/s over peak");
         recorder.missing("ceiling.bandwidth.l3.t1", GBPS, "no third-level cache");
         recorder.computed("training.small.t1", MFU, f64::NAN, "0 / 0");
-        let [mfu, l3, broken] = recorder.metrics() else { panic!("three metrics") };
-        assert_eq!((mfu.name.as_str(), mfu.value, mfu.low, mfu.high), ("training.small.t2.mfu", Some(0.8), Some(0.7), Some(0.9)));
-        assert_eq!((mfu.unit.as_str(), mfu.better, mfu.provenance), ("ratio", Better::Higher, Provenance::Derived));
-        assert_eq!((l3.value, l3.provenance, l3.how.as_str()), (None, Provenance::Unavailable, "no third-level cache"));
+        let [mfu, l3, broken] = recorder.metrics() else {
+            panic!("three metrics")
+        };
+        assert_eq!(
+            (mfu.name.as_str(), mfu.value, mfu.low, mfu.high),
+            ("training.small.t2.mfu", Some(0.8), Some(0.7), Some(0.9))
+        );
+        assert_eq!(
+            (mfu.unit.as_str(), mfu.better, mfu.provenance),
+            ("ratio", Better::Higher, Provenance::Derived)
+        );
+        assert_eq!(
+            (l3.value, l3.provenance, l3.how.as_str()),
+            (None, Provenance::Unavailable, "no third-level cache")
+        );
         assert_eq!(broken.value, None);
     }
 
@@ -176,7 +268,10 @@ mod tests {
         recorder.reading("b.t1", GBPS, 2.0, "first");
         recorder.reading("a.t1", GBPS, 3.0, "second");
         assert_eq!(recorder.metrics().len(), 2);
-        assert_eq!((recorder.value("a.t1.gbps"), recorder.value("b.t1.gbps")), (Some(3.0), Some(2.0)));
+        assert_eq!(
+            (recorder.value("a.t1.gbps"), recorder.value("b.t1.gbps")),
+            (Some(3.0), Some(2.0))
+        );
         recorder.note("method", "once");
         recorder.note("method", "once");
         assert_eq!(recorder.notes().len(), 1);
@@ -185,12 +280,35 @@ mod tests {
     #[test]
     fn curves_keep_their_gaps_and_intervals() {
         let mut recorder = Recorder::default();
-        let mut curve = Curve { x_unit: "bytes", ..Curve::default() };
-        curve.push(4096.0, Interval { estimate: 10.0, low: 9.0, high: 11.0 });
-        curve.push(8192.0, Interval { estimate: f64::NAN, low: 0.0, high: 0.0 });
+        let mut curve = Curve {
+            x_unit: "bytes",
+            ..Curve::default()
+        };
+        curve.push(
+            4096.0,
+            Interval {
+                estimate: 10.0,
+                low: 9.0,
+                high: 11.0,
+            },
+        );
+        curve.push(
+            8192.0,
+            Interval {
+                estimate: f64::NAN,
+                low: 0.0,
+                high: 0.0,
+            },
+        );
         recorder.curve("ceiling.bandwidth.t1.staircase", GBPS, curve, "reads");
         let series = &recorder.series()[0];
-        assert_eq!((series.name.as_str(), &series.y[..]), ("ceiling.bandwidth.t1.staircase.gbps", &[Some(10.0), None][..]));
+        assert_eq!(
+            (series.name.as_str(), &series.y[..]),
+            (
+                "ceiling.bandwidth.t1.staircase.gbps",
+                &[Some(10.0), None][..]
+            )
+        );
         assert_eq!((series.low.len(), series.x.len()), (2, 2));
     }
 }

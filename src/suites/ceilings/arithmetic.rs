@@ -17,13 +17,14 @@ use std::sync::Arc;
 /// Length of a window of arithmetic.
 const WINDOW: f64 = 1e-3;
 
-/// Windows of one visit to an arm, the first of which wake the wide units and are left out.
+/// Windows of one visit, the first of which wake the wide units and are left out.
 const WINDOWS: usize = 10;
 const WAKING: usize = 2;
 
-/// One instruction set on one number of threads.
+/// The multiply-add ceiling of one instruction set on one number of threads, visited as often as wanted: suites that compare
+/// with the peak visit it between their own windows.
 #[derive(Debug)]
-struct Arm {
+pub(in crate::suites) struct Peak {
     isa: Isa,
     pool: Arc<Pool>,
     turns: usize,
@@ -31,36 +32,9 @@ struct Arm {
     windows: Vec<Vec<Window>>,
 }
 
-/// FLOP/s of all threads of one arm, measured again at will: for suites that compare with the peak of this very moment.
-#[derive(Debug)]
-pub struct Peaks {
-    arm: Arm,
-}
-
-/// An arm for `isa` on the threads of `pool`.
-pub fn measure_peaks(clock: &Clock, isa: Isa, pool: Arc<Pool>) -> Peaks {
-    Peaks { arm: Arm::new(clock, isa, pool) }
-}
-
-impl Peaks {
-    /// Runs some windows more, about 10 ms.
-    pub fn visit(&mut self, clock: &Clock) {
-        self.arm.visit(clock);
-    }
-
-    /// FLOP/s over all visits so far.
-    pub fn flops(&self, clock: &Clock) -> Option<Interval> {
-        self.arm.flops(clock)
-    }
-
-    /// Frequencies that the threads saw, in hertz.
-    pub fn frequencies(&self) -> Vec<f64> {
-        self.arm.frequencies()
-    }
-}
-
-impl Arm {
-    fn new(clock: &Clock, isa: Isa, pool: Arc<Pool>) -> Self {
+impl Peak {
+    /// Finds the length of a window; measures nothing yet.
+    pub(in crate::suites) fn new(clock: &Clock, isa: Isa, pool: Arc<Pool>) -> Self {
         let run = |turns| std::hint::black_box(vec::fma_chain(isa, turns));
         let turns = pool.install(|| {
             repeats_for(clock, WINDOW, |turns| {
@@ -68,27 +42,45 @@ impl Arm {
             })
         });
         let windows = vec![Vec::new(); pool.cpus().len()];
-        Self { isa, pool, turns, windows }
+        Self {
+            isa,
+            pool,
+            turns,
+            windows,
+        }
     }
 
-    fn visit(&mut self, clock: &Clock) {
+    /// Runs some windows more, about 10 ms.
+    pub(in crate::suites) fn visit(&mut self, clock: &Clock) {
         let (isa, turns) = (self.isa, self.turns);
         let work = |_| {
             std::hint::black_box(vec::fma_chain(isa, turns));
         };
-        let visit = together(&self.pool, clock, WINDOWS, &work, &|_| frequency::window(clock).0);
+        let visit = together(&self.pool, clock, WINDOWS, &work, &|_| {
+            frequency::window(clock).0
+        });
         for (all, new) in self.windows.iter_mut().zip(visit) {
-            let waking = WAKING.min(new.len() - 1);
+            let waking = WAKING.min(new.len().saturating_sub(1));
             all.extend_from_slice(&new[waking..]);
         }
     }
 
-    fn flops(&self, clock: &Clock) -> Option<Interval> {
-        total_rate(clock, &self.windows, vec::fma_chain_flops(self.isa, self.turns))
+    /// FLOP/s of all threads together, over all visits so far.
+    pub(in crate::suites) fn flops(&self, clock: &Clock) -> Option<Interval> {
+        total_rate(
+            clock,
+            &self.windows,
+            vec::fma_chain_flops(self.isa, self.turns),
+        )
     }
 
-    fn frequencies(&self) -> Vec<f64> {
-        self.windows.iter().flatten().map(|window| window.note).collect()
+    /// Frequencies that the threads saw, in hertz.
+    pub(in crate::suites) fn frequencies(&self) -> Vec<f64> {
+        self.windows
+            .iter()
+            .flatten()
+            .map(|window| window.note)
+            .collect()
     }
 }
 
@@ -99,7 +91,7 @@ pub(super) fn measure(context: &mut Context) -> Result<(), SuiteError> {
     let mut arms = Vec::new();
     for isa in &context.experiment.isas {
         for threads in &context.experiment.threads {
-            arms.push(Arm::new(clock, *isa, context.pool(*threads)?));
+            arms.push(Peak::new(clock, *isa, context.pool(*threads)?));
         }
     }
     let rounds = context.experiment.effort.samples(5);
@@ -119,20 +111,28 @@ pub(super) fn measure(context: &mut Context) -> Result<(), SuiteError> {
     Ok(())
 }
 
-fn record(context: &mut Context, arm: &Arm, begin: crate::measure::clock::Ticks) {
+fn record(context: &mut Context, arm: &Peak, begin: crate::measure::clock::Ticks) {
     let clock = context.clock;
     let threads = arm.pool.cpus().len();
     let variant = format!("{}.t{threads}", arm.isa.name());
-    let (ceiling, frequency) = (format!("ceiling.fma.{variant}"), format!("frequency.{variant}"));
+    let (ceiling, frequency) = (
+        format!("ceiling.fma.{variant}"),
+        format!("frequency.{variant}"),
+    );
     let hertz = arm.frequencies();
-    let (Some(flops), Some(clocked)) = (arm.flops(clock), bootstrap::median_interval(&hertz, 2)) else {
+    let (Some(flops), Some(clocked)) = (arm.flops(clock), bootstrap::median_interval(&hertz, 2))
+    else {
         let reason = "the user stopped before it was measured";
         context.recorder.missing(&ceiling, GFLOPS, reason);
         context.recorder.missing(&frequency, GHZ, reason);
         return;
     };
     let windows: usize = arm.windows.iter().map(Vec::len).sum();
-    let at_once = if threads == 1 { String::new() } else { format!(" on {threads} threads at once") };
+    let at_once = if threads == 1 {
+        String::new()
+    } else {
+        format!(" on {threads} threads at once")
+    };
     context.recorder.measured(
         &ceiling,
         GFLOPS,
@@ -156,7 +156,10 @@ fn record(context: &mut Context, arm: &Arm, begin: crate::measure::clock::Ticks)
         flops.estimate / clocked.estimate / threads as f64,
         "multiply-add ceiling over frequency and threads: tells how many vector units work",
     );
-    let mut timeline = Curve { x_unit: "seconds", ..Curve::default() };
+    let mut timeline = Curve {
+        x_unit: "seconds",
+        ..Curve::default()
+    };
     for window in &arm.windows[0] {
         timeline.x.push(clock.seconds(begin, window.start));
         timeline.y.push(window.note / 1e9);
@@ -167,4 +170,78 @@ fn record(context: &mut Context, arm: &Arm, begin: crate::measure::clock::Ticks)
         timeline,
         "frequency of the first thread between windows of arithmetic, since the first of all",
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Machine;
+    use crate::suites::testing::Quiet;
+    use crate::suites::{Effort, Experiment};
+
+    fn experiment() -> Experiment {
+        let isas = Isa::available();
+        Experiment {
+            effort: Effort::Quick,
+            threads: vec![1],
+            isas,
+            counters: false,
+            cases: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gets_its_numbers() {
+        let (machine, clock, host, experiment) = (
+            Machine::detect(),
+            Clock::best(),
+            Quiet::default(),
+            experiment(),
+        );
+        let mut context = Context::new(&machine, &experiment, &clock, &host);
+        measure(&mut context).unwrap();
+        for isa in &experiment.isas {
+            for name in [
+                format!("ceiling.fma.{}.t1.gflops", isa.name()),
+                format!("frequency.{}.t1.ghz", isa.name()),
+            ] {
+                assert!(
+                    context
+                        .recorder
+                        .value(&name)
+                        .is_some_and(|value| value > 0.0),
+                    "{name}"
+                );
+            }
+            // Not by the clock: both sides slow down together. No core has more than four vector multiply-adds a cycle.
+            let per_cycle = context
+                .recorder
+                .value(&format!("ceiling.fma.{}.t1.flops_per_cycle", isa.name()))
+                .unwrap();
+            assert!(
+                per_cycle < (4 * 2 * isa.lanes().max(4)) as f64 * 4.0,
+                "{}: {per_cycle}",
+                isa.name()
+            );
+        }
+        assert_eq!(context.recorder.series().len(), experiment.isas.len());
+    }
+
+    #[test]
+    fn stopping_leaves_reasons() {
+        let (machine, clock, experiment) = (Machine::detect(), Clock::best(), experiment());
+        let host = Quiet {
+            stop_after: Some(0),
+            ..Quiet::default()
+        };
+        let mut context = Context::new(&machine, &experiment, &clock, &host);
+        measure(&mut context).unwrap();
+        let metrics = context.recorder.metrics();
+        assert_eq!(metrics.len(), 2 * experiment.isas.len());
+        assert!(
+            metrics
+                .iter()
+                .all(|metric| metric.value.is_none() && metric.how.contains("stopped"))
+        );
+    }
 }

@@ -28,7 +28,10 @@ pub(super) fn measure(context: &mut Context) -> Result<(), SuiteError> {
     let mut buffer = Arena::new(values.next_multiple_of(16))?.take(values);
     let pool = context.pool(1)?;
     let count = context.experiment.effort.samples(5);
-    let mut curve = Curve { x_unit: "bytes", ..Curve::default() };
+    let mut curve = Curve {
+        x_unit: "bytes",
+        ..Curve::default()
+    };
     for bytes in sizes(largest, context.experiment.effort) {
         if context.stopped() {
             break;
@@ -56,23 +59,40 @@ pub(super) fn measure(context: &mut Context) -> Result<(), SuiteError> {
 
 /// The curve, and each level's latency: that of the largest working set of at most half its size.
 fn record(context: &mut Context, curve: Curve) {
-    let sizes = [("l1", context.machine.l1d_bytes()), ("l2", context.machine.l2_bytes()), ("l3", context.machine.l3_bytes())];
+    let sizes = [
+        ("l1", context.machine.l1d_bytes()),
+        ("l2", context.machine.l2_bytes()),
+        ("l3", context.machine.l3_bytes()),
+    ];
     for (name, size) in sizes {
         let subject = format!("ceiling.latency.{name}.t1");
         let Some(size) = size else {
-            context.recorder.missing(&subject, NANOSECONDS, "the machine does not tell the size of the cache");
+            context.recorder.missing(
+                &subject,
+                NANOSECONDS,
+                "the machine does not tell the size of the cache",
+            );
             continue;
         };
-        let place = curve.x.iter().rposition(|bytes| *bytes <= size as f64 / 2.0);
+        let place = curve
+            .x
+            .iter()
+            .rposition(|bytes| *bytes <= size as f64 / 2.0);
         if let Some(place) = place {
             let how = "dependent loads through half of the cache in random order, one thread";
-            context.recorder.measured(&subject, NANOSECONDS, curve.intervals[place], how);
+            context
+                .recorder
+                .measured(&subject, NANOSECONDS, curve.intervals[place], how);
         }
     }
     if let Some(last) = curve.intervals.last() {
         let how = "dependent loads through the largest working set in random order, one thread, translation included";
-        context.recorder.measured("ceiling.latency.dram.t1", NANOSECONDS, *last, how);
+        context
+            .recorder
+            .measured("ceiling.latency.dram.t1", NANOSECONDS, *last, how);
     }
     let how = "one load that waits for the one before, through every cache line of the working set in random order; median of windows";
-    context.recorder.curve("ceiling.latency.staircase", NANOSECONDS, curve, how);
+    context
+        .recorder
+        .curve("ceiling.latency.staircase", NANOSECONDS, curve, how);
 }

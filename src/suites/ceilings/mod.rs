@@ -3,19 +3,17 @@
 //! Every ceiling is the sum over threads of the median of short windows that ran at the same time, so that an interrupt or a stolen
 //! moment costs one window and not the result. Other suites measure against these numbers, in the same process.
 
-mod arithmetic;
+pub(super) mod arithmetic;
 mod bandwidth;
 mod latency;
 mod windows;
-
-pub use arithmetic::{Peaks, measure_peaks};
 
 use super::quantity::GHZ;
 use super::{Context, Suite, SuiteError};
 
 /// The suite of ceilings.
 #[derive(Debug)]
-pub struct Ceilings;
+pub(super) struct Ceilings;
 
 impl Suite for Ceilings {
     fn id(&self) -> &'static str {
@@ -51,8 +49,16 @@ impl Suite for Ceilings {
 fn clock(context: &mut Context) {
     let description = context.clock.describe();
     match context.clock.tsc() {
-        Ok(rate) => context.recorder.reading("frequency.tsc", GHZ, rate.0 / 1e9, description.clone()),
-        Err(refusal) => context.recorder.missing("frequency.tsc", GHZ, refusal.to_string()),
+        Ok(rate) => {
+            context
+                .recorder
+                .reading("frequency.tsc", GHZ, rate.0 / 1e9, description.clone())
+        }
+        Err(refusal) => context
+            .recorder
+            .missing("frequency.tsc", GHZ, refusal.to_string()),
     }
-    context.recorder.note("method", format!("Clock: {description}."));
+    context
+        .recorder
+        .note("method", format!("Clock: {description}."));
 }

@@ -28,7 +28,9 @@ pub(super) fn together(
 ) -> Vec<Vec<Window>> {
     let threads = pool.cpus().len();
     let start_line = Barrier::new(threads);
-    let all: Vec<Mutex<Vec<Window>>> = (0..threads).map(|_| Mutex::new(Vec::with_capacity(count))).collect();
+    let all: Vec<Mutex<Vec<Window>>> = (0..threads)
+        .map(|_| Mutex::new(Vec::with_capacity(count)))
+        .collect();
     pool.on_each(|thread| {
         let mut windows = Vec::with_capacity(count);
         start_line.wait();
@@ -36,21 +38,41 @@ pub(super) fn together(
             let start = clock.now();
             work(thread);
             let end = clock.now();
-            windows.push(Window { start, end, note: after(thread) });
+            windows.push(Window {
+                start,
+                end,
+                note: after(thread),
+            });
         }
         *all[thread].lock().unwrap_or_else(PoisonError::into_inner) = windows;
     });
-    let all = all.into_iter().map(|windows| windows.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+    let all = all
+        .into_iter()
+        .map(|windows| windows.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .collect();
     overlapping(all)
 }
 
 fn overlapping(all: Vec<Vec<Window>>) -> Vec<Vec<Window>> {
-    let begin = all.iter().filter_map(|windows| windows.first()).map(|window| window.start).max();
-    let end = all.iter().filter_map(|windows| windows.last()).map(|window| window.end).min();
-    let (Some(begin), Some(end)) = (begin, end) else { return all };
+    let begin = all
+        .iter()
+        .filter_map(|windows| windows.first())
+        .map(|window| window.start)
+        .max();
+    let end = all
+        .iter()
+        .filter_map(|windows| windows.last())
+        .map(|window| window.end)
+        .min();
+    let (Some(begin), Some(end)) = (begin, end) else {
+        return all;
+    };
     let inside = |windows: Vec<Window>| {
-        let kept: Vec<Window> =
-            windows.iter().copied().filter(|window| window.start >= begin && window.end <= end).collect();
+        let kept: Vec<Window> = windows
+            .iter()
+            .copied()
+            .filter(|window| window.start >= begin && window.end <= end)
+            .collect();
         if kept.is_empty() { windows } else { kept }
     };
     all.into_iter().map(inside).collect()
@@ -59,11 +81,19 @@ fn overlapping(all: Vec<Vec<Window>>) -> Vec<Vec<Window>> {
 /// The rate of all threads together: the sum over threads of the median of `amount / seconds` of its windows.
 pub(super) fn total_rate(clock: &Clock, threads: &[Vec<Window>], amount: f64) -> Option<Interval> {
     let rates = |windows: &Vec<Window>| -> Vec<f64> {
-        windows.iter().map(|window| amount / clock.seconds(window.start, window.end).max(1e-12)).collect()
+        windows
+            .iter()
+            .map(|window| amount / clock.seconds(window.start, window.end).max(1e-12))
+            .collect()
     };
     let rates: Vec<Vec<f64>> = threads.iter().map(rates).collect();
     let groups: Vec<&[f64]> = rates.iter().map(Vec::as_slice).collect();
-    bootstrap::interval_of(&groups, 1, |groups| groups.iter().map(|group| crate::stats::summary::median(group)).sum())
+    bootstrap::interval_of(&groups, 1, |groups| {
+        groups
+            .iter()
+            .map(|group| crate::stats::summary::median(group))
+            .sum()
+    })
 }
 
 /// How often `work` must be repeated for a window of about `seconds`: it is doubled until a run takes a tenth of that.
@@ -98,7 +128,11 @@ mod tests {
         assert_eq!(windows.len(), 2);
         for (thread, windows) in windows.iter().enumerate() {
             assert!((1..=20).contains(&windows.len()));
-            assert!(windows.iter().all(|window| window.note == thread as f64 && window.end >= window.start));
+            assert!(
+                windows
+                    .iter()
+                    .all(|window| window.note == thread as f64 && window.end >= window.start)
+            );
         }
         assert!(total_rate(&clock, &windows, 1.0).unwrap().estimate > 0.0);
     }
@@ -107,8 +141,15 @@ mod tests {
     fn lonely_windows_are_left_out() {
         let clock = Clock::best();
         let times: Vec<Ticks> = (0..8).map(|_| clock.now()).collect();
-        let window = |start: usize, end: usize| Window { start: times[start], end: times[end], note: 0.0 };
-        let kept = overlapping(vec![vec![window(0, 2), window(2, 4), window(4, 6)], vec![window(1, 3), window(3, 7)]]);
+        let window = |start: usize, end: usize| Window {
+            start: times[start],
+            end: times[end],
+            note: 0.0,
+        };
+        let kept = overlapping(vec![
+            vec![window(0, 2), window(2, 4), window(4, 6)],
+            vec![window(1, 3), window(3, 7)],
+        ]);
         assert_eq!(kept.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(kept[0][0].start, times[2]);
         // Nothing overlaps: everything is kept.
