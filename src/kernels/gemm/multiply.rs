@@ -48,7 +48,7 @@ pub fn workspace_len(isa: Isa, m: usize, n: usize, k: usize, right_is_packed: bo
     } else {
         panel_len(n, k, width)
     };
-    panel_len(m, k, height) + right
+    left_len(m, k, height) + right
 }
 
 /// Panels of A, rounded up to a cache line so that no row of a panel of B straddles two.
