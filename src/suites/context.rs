@@ -1,10 +1,12 @@
 //! What a suite is given: the machine, the experiment, the clock, threads, and a host that watches.
 
 use super::{Recorder, SuiteError};
+use crate::config::Config;
 use crate::kernels::Isa;
 use crate::measure::clock::Clock;
 use crate::parallel::Pool;
 use crate::probe::Machine;
+use crate::text::Tokens;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,7 +38,20 @@ pub struct Case {
     /// Name in the metrics: the configuration file's stem.
     pub name: String,
     /// The configuration.
-    pub config: crate::config::Config,
+    pub config: Config,
+    /// What it is trained on.
+    pub text: Text,
+}
+
+/// A text in tokens.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// The tokens.
+    pub tokens: Arc<Tokens>,
+    /// Where the text comes from, for people.
+    pub source: String,
+    /// Bytes of the text.
+    pub bytes: usize,
 }
 
 /// What the user asked for.

@@ -6,13 +6,15 @@
 
 mod ceilings;
 mod context;
+mod machine;
 pub mod quantity;
 mod recorder;
 
 #[cfg(test)]
 mod testing;
 
-pub use context::{Case, Context, Effort, Experiment, Host};
+pub use context::{Case, Context, Effort, Experiment, Host, Text};
+pub use machine::record_machine;
 pub use recorder::{Curve, Recorder};
 
 /// Something that can be measured.
@@ -23,6 +25,8 @@ pub trait Suite: Sync {
     fn title(&self) -> &'static str;
     /// How its numbers are to be read.
     fn how_to_read(&self) -> &'static str;
+    /// Whether it needs configurations and their text.
+    fn trains(&self) -> bool;
     /// Measures. A stop of the user is no error: what was measured until then is in the recorder.
     ///
     /// # Errors

@@ -30,6 +30,10 @@ impl Suite for Ceilings {
          instructions lower the frequency, the ceiling grows less than they promise."
     }
 
+    fn trains(&self) -> bool {
+        false
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
         if context.recorder.value("frequency.tsc.ghz").is_some() {
             return Ok(());
