@@ -1,3 +1,5 @@
 //! (room to be built)
 
+mod digest;
 pub mod schedule;
+pub mod tensor_file;

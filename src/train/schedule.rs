@@ -83,8 +83,8 @@ pub enum Schedule {
 /// What validation has shown so far: the memory of [`Schedule::Plateau`], part of a checkpoint.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Progress {
-    /// The lowest validation loss that counted as an improvement.
-    pub best: Option<f64>,
+    /// The lowest validation loss that counted as an improvement. In f32, whose decimal digits JSON carries exactly.
+    pub best: Option<f32>,
     /// Validations in a row without one.
     pub stale: u32,
     /// Reductions made.
@@ -153,10 +153,10 @@ impl Schedule {
         };
         if progress
             .best
-            .is_none_or(|best| loss < best * (1.0 - threshold))
+            .is_none_or(|best| loss < f64::from(best) * (1.0 - threshold))
             && loss.is_finite()
         {
-            progress.best = Some(loss);
+            progress.best = Some(loss as f32);
             progress.stale = 0;
             return;
         }
