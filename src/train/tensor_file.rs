@@ -4,7 +4,7 @@
 //! then the values of all tensors, little-endian and without gaps.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensorError;
@@ -20,10 +20,10 @@ const HEADER_LIMIT: u64 = 1 << 20;
 const CHUNK: usize = 16 * 1024;
 
 /// A tensor to write.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Tensor<'a> {
     /// Its name, as in `h.0.attn.c_attn.weight`.
-    pub name: &'a str,
+    pub name: String,
     /// Its dimensions, outermost first.
     pub dims: &'a [usize],
     /// Its values in row-major order, as many as the product of `dims`.
@@ -34,7 +34,7 @@ pub struct Tensor<'a> {
 #[derive(Debug)]
 pub struct TensorMut<'a> {
     /// Its name.
-    pub name: &'a str,
+    pub name: String,
     /// The dimensions that the file must agree with.
     pub dims: &'a [usize],
     /// Where its values go.
@@ -162,11 +162,11 @@ pub fn read(path: &Path, targets: &mut [TensorMut<'_>]) -> Result<(), TensorFile
     }
     match targets
         .iter()
-        .find(|target| metadata.info(target.name).is_none())
+        .find(|target| metadata.info(&target.name).is_none())
     {
         Some(target) => Err(TensorFileError::Missing {
             path: path.to_owned(),
-            name: target.name.to_owned(),
+            name: target.name.clone(),
         }),
         None => Ok(()),
     }
@@ -265,7 +265,7 @@ mod tests {
         let names = ["wte.weight", "a", "h.0.mlp.c_fc.weight"];
         (0..3)
             .map(|i| Tensor {
-                name: names[i],
+                name: names[i].to_owned(),
                 dims: DIMS[i],
                 values: &values[i],
             })
@@ -278,7 +278,11 @@ mod tests {
         let mut targets: Vec<_> = values
             .iter_mut()
             .zip(names.iter().zip(sizes))
-            .map(|(values, (name, dims))| TensorMut { name, dims, values })
+            .map(|(values, (name, dims))| TensorMut {
+                name: (*name).to_owned(),
+                dims,
+                values,
+            })
             .collect();
         read(path, &mut targets)?;
         Ok(values.into())
