@@ -7,6 +7,7 @@ mod completions;
 mod environment;
 mod interrupt;
 mod outcome;
+mod progress;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod digest;
 mod disk_space;
 pub mod metrics_log;
+pub mod run;
 pub mod run_folder;
 pub mod schedule;
 pub mod state;

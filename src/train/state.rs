@@ -70,6 +70,8 @@ pub struct History {
     pub first_loss: Option<f32>,
     /// Loss of the newest step.
     pub last_loss: Option<f32>,
+    /// Steps done at the newest validation, whatever it found.
+    pub last_validation_step: Option<u64>,
     /// Newest validation loss.
     pub last_validation_loss: Option<f32>,
     /// Lowest validation loss.
@@ -105,6 +107,7 @@ impl History {
 
     /// Notes a validation loss; one that is not finite is left out.
     pub fn validation(&mut self, step: u64, loss: f64) {
+        self.last_validation_step = Some(step);
         if !loss.is_finite() {
             return;
         }
