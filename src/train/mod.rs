@@ -1,5 +1,6 @@
 //! (room to be built)
 
+pub mod budget;
 pub mod checkpoint;
 mod digest;
 mod disk_space;
