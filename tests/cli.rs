@@ -8,7 +8,10 @@ use assert_cmd::assert::Assert;
 /// The program with nothing of the caller's environment that could change what it says.
 fn loopos(arguments: &[&str]) -> Command {
     let mut command = assert_cmd::cargo::cargo_bin_cmd!("loopos");
-    command.args(arguments).env_remove("LOOPOS_ISA").env("NO_COLOR", "1");
+    command
+        .args(arguments)
+        .env_remove("LOOPOS_ISA")
+        .env("NO_COLOR", "1");
     command
 }
 
@@ -27,7 +30,10 @@ fn refused(arguments: &[&str], code: i32, pieces: &[&str]) -> String {
     assert_eq!(stdout(&assert), "", "{arguments:?}");
     assert!(!message.contains("panicked"), "{message}");
     for piece in pieces {
-        assert!(message.contains(piece), "{arguments:?} does not say `{piece}`:\n{message}");
+        assert!(
+            message.contains(piece),
+            "{arguments:?} does not say `{piece}`:\n{message}"
+        );
     }
     message
 }
@@ -36,7 +42,13 @@ fn refused(arguments: &[&str], code: i32, pieces: &[&str]) -> String {
 fn help_goes_to_stdout_and_names_every_word_and_exit_code() {
     let assert = loopos(&["--help"]).assert().code(0);
     let help = stdout(&assert);
-    for piece in ["train", "generate", "eval", "completions", "Exit codes: 0 done, 1 failed, 2 wrong use"] {
+    for piece in [
+        "train",
+        "generate",
+        "eval",
+        "completions",
+        "Exit codes: 0 done, 1 failed, 2 wrong use",
+    ] {
         assert!(help.contains(piece), "{piece} is not in:\n{help}");
     }
     assert_eq!(stderr(&assert), "");
@@ -47,7 +59,13 @@ fn help_goes_to_stdout_and_names_every_word_and_exit_code() {
 #[test]
 fn every_word_has_help_with_an_example() {
     let help = stdout(&loopos(&["--help"]).assert().code(0));
-    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let commands = help
+        .split("Commands:")
+        .nth(1)
+        .unwrap()
+        .split("Options:")
+        .next()
+        .unwrap();
     let words: Vec<_> = commands
         .lines()
         .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
@@ -65,8 +83,26 @@ fn what_cannot_be_parsed_is_wrong_use() {
     refused(&[], 2, &["Usage:"]);
     refused(&["trian"], 2, &["trian", "train"]);
     refused(&["train", "--confg", "x"], 2, &["--confg", "--config"]);
-    refused(&["generate", "--model", "m", "--prompt", "p", "--temperature", "-1"], 2, &["0 or more"]);
-    refused(&["generate", "--model", "m", "--prompt", "p", "--top-p", "1.5"], 2, &["at most 1"]);
+    refused(
+        &[
+            "generate",
+            "--model",
+            "m",
+            "--prompt",
+            "p",
+            "--temperature",
+            "-1",
+        ],
+        2,
+        &["0 or more"],
+    );
+    refused(
+        &[
+            "generate", "--model", "m", "--prompt", "p", "--top-p", "1.5",
+        ],
+        2,
+        &["at most 1"],
+    );
     refused(&["completions", "tcsh"], 2, &["tcsh", "bash"]);
 }
 
@@ -74,7 +110,10 @@ fn what_cannot_be_parsed_is_wrong_use() {
 fn completions_are_a_script() {
     for shell in ["bash", "zsh", "fish"] {
         let script = stdout(&loopos(&["completions", shell]).assert().code(0));
-        assert!(script.contains("generate") && script.contains("--temperature"), "{shell}");
+        assert!(
+            script.contains("generate") && script.contains("--temperature"),
+            "{shell}"
+        );
     }
 }
 
@@ -83,6 +122,10 @@ fn a_reader_that_leaves_is_no_error() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("loopos"));
-    let output = command.args(["completions", "bash"]).stdout(writer).output().unwrap();
+    let output = command
+        .args(["completions", "bash"])
+        .stdout(writer)
+        .output()
+        .unwrap();
     assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
 }

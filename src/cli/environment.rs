@@ -1,6 +1,7 @@
 //! The environment variables that change what the program does; nothing else reads the environment.
 
 use std::env;
+use std::path::PathBuf;
 
 use super::outcome::Failure;
 use crate::kernels::Isa;
@@ -22,4 +23,20 @@ pub(crate) fn isa() -> Result<Isa, Failure> {
         }),
         _ => Ok(Isa::best()),
     }
+}
+
+/// Where cargo keeps what it downloads: `CARGO_HOME`, else `.cargo` in the home folder.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    path("CARGO_HOME").or_else(|| Some(path("HOME")?.join(".cargo")))
+}
+
+/// Where tokenizers and tokens are kept between runs: `loopos` in `XDG_CACHE_HOME`, else in `.cache` in the home folder.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    let caches = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")))?;
+    Some(caches.join("loopos"))
+}
+
+/// A variable that holds an absolute path; others are ignored, as the XDG specification asks.
+fn path(name: &str) -> Option<PathBuf> {
+    env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }

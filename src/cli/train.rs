@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::outcome::{Exit, Failure};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Rule};
 use crate::train::run_folder;
 use crate::train::schedule::Schedule;
 
@@ -83,4 +83,30 @@ fn wrong_config(error: ConfigError) -> Failure {
 fn text(path: &Path) -> Result<String, Failure> {
     let refused = || Failure::wrong_use(format!("the path {} is not valid UTF-8", path.display()));
     path.to_str().map(str::to_owned).ok_or_else(refused)
+}
+
+/// The configuration's schedule for a run of `steps`.
+fn schedule(config: &Config, steps: usize) -> Schedule {
+    let rate = config.training.learning_rate;
+    match config.training.schedule.rule() {
+        Rule::Constant => Schedule::Constant { rate },
+        Rule::WarmupCosine { min_ratio } => Schedule::WarmupCosine {
+            peak: rate,
+            min: rate * min_ratio,
+            warmup: config.warmup_steps(steps) as u64,
+            steps: steps as u64,
+        },
+        Rule::CosineRestarts { min_ratio, first, growth } => {
+            Schedule::CosineRestarts { max: rate, min: rate * min_ratio, first: first as f64, growth }
+        }
+        Rule::Plateau { min_ratio, factor, patience, threshold } => {
+            Schedule::Plateau { rate, factor, patience, threshold, min: rate * min_ratio }
+        }
+        Rule::OneCycle { rising, start_divisor, end_divisor } => {
+            Schedule::OneCycle { max: rate, steps: steps as u64, rising, start_divisor, end_divisor }
+        }
+        Rule::Exponential { min_ratio, gamma, every } => {
+            Schedule::Exponential { rate, gamma, every: every as u64, min: rate * min_ratio }
+        }
+    }
 }

@@ -2,11 +2,12 @@
 //! loss is lost. It prints nothing: what happens is told to [`Events`] and to `metrics.jsonl`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::checkpoint::CheckpointError;
+use super::data::{Batch, Dataset};
 use super::metrics_log::{MetricsLog, StepRecord, ValidationRecord};
 use super::run_folder::RunFolder;
 use super::schedule::Schedule;
@@ -15,19 +16,6 @@ use super::tensor_file::Tensor;
 
 /// Steps in a row whose loss or gradient was not finite before the run is given up.
 const SKIPS_BEFORE_GIVING_UP: u32 = 5;
-
-/// One step's batch: `inputs` and `targets` are `sequences * length` tokens.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// Sequences.
-    pub sequences: usize,
-    /// Tokens in each.
-    pub length: usize,
-    /// Tokens to read.
-    pub inputs: Vec<u32>,
-    /// Tokens to predict; `u32::MAX` where there is nothing to predict.
-    pub targets: Vec<u32>,
-}
 
 /// What a step found.
 #[derive(Clone, Copy, Debug)]
@@ -52,16 +40,6 @@ pub trait Learner {
     fn moments(&self) -> Vec<Tensor<'_>>;
 }
 
-/// Batches by their number: the loop can begin anywhere.
-pub trait Source {
-    /// The batch of a training step.
-    fn batch(&self, step: u64) -> Batch;
-    /// Batches of one validation.
-    fn validation_batches(&self) -> usize;
-    /// One of them.
-    fn validation(&self, index: usize) -> Batch;
-}
-
 /// How long a run is and what it does on the way.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -69,6 +47,8 @@ pub struct Settings {
     pub steps: u64,
     /// Steps between validations; without, one at the end.
     pub validation_every: Option<u64>,
+    /// Batches in a validation; without, all there are.
+    pub validation_batches: Option<usize>,
     /// Steps between checkpoints; without, one at the end.
     pub checkpoint_every: Option<u64>,
     /// Checkpoints kept, the newest.
@@ -84,7 +64,7 @@ pub trait Events {
     /// A validation is done.
     fn validated(&mut self, record: &ValidationRecord);
     /// A checkpoint is on the disk.
-    fn saved(&mut self, step: u64, path: &std::path::Path);
+    fn saved(&mut self, step: u64, path: &Path);
 }
 
 /// Why a run ended before its last step, other than at the caller's wish.
@@ -129,7 +109,7 @@ pub struct Run<'a> {
     /// Who learns.
     pub trainer: &'a mut dyn Learner,
     /// From what.
-    pub data: &'a dyn Source,
+    pub data: &'a mut Dataset,
     /// For how long.
     pub settings: Settings,
     /// Where it is kept.
@@ -207,7 +187,7 @@ impl Run<'_> {
             .settings
             .schedule
             .rate(self.state.step, &self.state.schedule);
-        let batch = self.data.batch(self.state.step);
+        let batch = self.data.batch(self.state.step as usize);
         let report = self.trainer.step(&batch, learning_rate);
         let seconds = begin.elapsed().as_secs_f64();
         let skipped = !report.loss.is_finite() || !report.grad_norm.is_finite();
@@ -235,15 +215,19 @@ impl Run<'_> {
     /// `None` where the caller said stop before it was done.
     fn validate(&mut self, stop: &AtomicBool) -> Option<ValidationRecord> {
         let begin = Instant::now();
-        let count = self.data.validation_batches();
-        let mut sum = 0.0;
-        for index in 0..count {
+        let sample = self
+            .data
+            .validation_sample(self.settings.validation_batches.unwrap_or(usize::MAX));
+        let (mut sum, mut tokens) = (0.0, 0);
+        for index in sample {
             if stop.load(Ordering::Relaxed) {
                 return None;
             }
-            sum += self.trainer.evaluate(&self.data.validation(index));
+            let batch = self.data.validation_batch(index);
+            sum += self.trainer.evaluate(&batch) * batch.counted() as f64;
+            tokens += batch.counted();
         }
-        let validation_loss = sum / count as f64;
+        let validation_loss = sum / tokens as f64;
         let step = self.state.step;
         self.settings
             .schedule
