@@ -50,8 +50,9 @@ fn run_on(cpus: &[u32]) -> io::Result<()> {
     }
 }
 
-/// What each of `cpus` answers. The calling thread visits them one after the other and then gets its mask back; a CPU
-/// that it may not visit is left out. With no CPU visited, the CPU it happens to run on speaks as the first one.
+/// What each of `cpus` answers. The calling thread visits them one after the other and then gets its mask back (the kernel
+/// itself narrows a mask that a cpuset has changed meanwhile); a CPU that it may not visit is left out. With none visited,
+/// the CPU that it happens to run on speaks as the first one.
 pub(super) fn leaves(cpus: &[u32]) -> BTreeMap<u32, Leaves> {
     let mut all = BTreeMap::new();
     for &cpu in cpus {
@@ -59,9 +60,9 @@ pub(super) fn leaves(cpus: &[u32]) -> BTreeMap<u32, Leaves> {
             all.insert(cpu, here());
         }
     }
-    if run_on(cpus).is_err() || all.is_empty() {
-        all.entry(cpus.first().copied().unwrap_or(0))
-            .or_insert_with(here);
+    let _ = run_on(cpus);
+    if all.is_empty() {
+        all.insert(cpus.first().copied().unwrap_or(0), here());
     }
     all
 }

@@ -1,8 +1,11 @@
 //! Memory: how much there is, how much this process may take, and in which pages.
 
 use super::cgroup;
+use super::entry::{Entry, Section, Value};
 use super::fact::Fact;
 use super::source::Source;
+use super::topology;
+use crate::units::Bytes;
 
 /// What the machine and its limits say about memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +22,8 @@ pub struct Memory {
     pub limit_room: Fact<Option<u64>>,
     /// Bytes of address space left below `ulimit -v`; `None` where it is unlimited.
     pub address_room: Fact<Option<u64>>,
+    /// NUMA nodes and the bytes of each.
+    pub nodes: Fact<Vec<(u32, u64)>>,
     /// Sizes of the huge pages that the kernel knows, in bytes, with how many of each are reserved.
     pub huge_pages: Fact<Vec<(u64, u64)>>,
     /// Transparent huge pages: `always`, `madvise` or `never`.
@@ -42,6 +47,7 @@ pub(super) fn read(source: &Source, limits: &cgroup::Limits) -> Memory {
         limit: limits.memory.clone(),
         limit_room: limits.room.clone(),
         address_room: address_room(source),
+        nodes: nodes(source),
         huge_pages: huge_pages(source),
         transparent: transparent("enabled"),
         defrag: transparent("defrag"),
@@ -73,6 +79,43 @@ impl Memory {
                     .to_string(),
             ),
         }
+    }
+}
+
+impl Memory {
+    /// The facts in reading order.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let section = Section::Memory;
+        let size = |&bytes: &u64| (Value::count(bytes), Bytes(bytes as f64).to_string());
+        let limit = |limit: &Option<u64>| match limit {
+            Some(bytes) => size(bytes),
+            None => (Value::Nothing, "none".to_string()),
+        };
+        let mut entries = vec![
+            Entry::new(section, "memory.total_bytes", "total", &self.total, size),
+            Entry::new(section, "memory.available_bytes", "available", &self.available, size),
+            Entry::new(section, "memory.usable_bytes", "usable here", &self.usable(), size),
+            Entry::new(section, "memory.cgroup_limit_bytes", "cgroup limit", &self.limit, limit),
+            Entry::new(section, "memory.address_room_bytes", "ulimit -v", &self.address_room, limit),
+            Entry::new(section, "memory.swap_bytes", "swap", &self.swap, size),
+            Entry::new(section, "memory.node_bytes", "NUMA nodes", &self.nodes, |nodes| {
+                let list = nodes.iter().map(|(_, bytes)| Value::count(*bytes)).collect();
+                let text = nodes.iter().map(|(node, bytes)| format!("node {node}: {}", Bytes(*bytes as f64)));
+                (Value::List(list), text.collect::<Vec<_>>().join(", "))
+            }),
+            Entry::new(section, "memory.huge_page_bytes", "huge pages", &self.huge_pages, |sizes| {
+                let list = sizes.iter().map(|(bytes, _)| Value::count(*bytes)).collect();
+                let text = sizes.iter().map(|(bytes, reserved)| format!("{} ({reserved} reserved)", Bytes(*bytes as f64)));
+                (Value::List(list), text.collect::<Vec<_>>().join(", "))
+            }),
+            Entry::text(section, "memory.transparent_huge_pages", "transparent huge pages", &self.transparent),
+            Entry::text(section, "memory.huge_page_defrag", "defrag on fault", &self.defrag),
+        ];
+        // Without a limit there is no room to speak of.
+        if self.limit.value() != Some(&None) {
+            entries.insert(4, Entry::new(section, "memory.cgroup_room_bytes", "cgroup room", &self.limit_room, limit));
+        }
+        entries
     }
 }
 
@@ -142,6 +185,22 @@ fn huge_pages(source: &Source) -> Fact<Vec<(u64, u64)>> {
     match sizes.is_empty() {
         true => Fact::unknown(format!("{folder}: no such folder, or none listed")),
         false => Fact::known(sizes, folder),
+    }
+}
+
+/// Bytes of each NUMA node: `Node 0 MemTotal: 24684096 kB`.
+fn nodes(source: &Source) -> Fact<Vec<(u32, u64)>> {
+    let folder = "/sys/devices/system/node";
+    let bytes = |node: u32| {
+        let text = source.text(&format!("{folder}/node{node}/meminfo"));
+        let line = text.value()?.lines().find_map(|line| line.split_once("MemTotal:"))?.1;
+        line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    let nodes: Vec<(u32, u64)> =
+        topology::nodes(source).into_iter().map(|(node, _)| (node, bytes(node).unwrap_or(0))).collect();
+    match nodes.is_empty() {
+        true => Fact::unknown(format!("{folder} lists none")),
+        false => Fact::known(nodes, folder),
     }
 }
 

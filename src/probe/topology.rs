@@ -3,6 +3,7 @@
 //! Sources: sysfs' `cpuN/topology` and, beside it, the APIC id with the shifts of CPUID leaf 0x1F or 0xB (Intel SDM volume 3A,
 //! "Detecting hardware multi-threading"; AMD APM volume 3, Fn0000_000B), on older AMD CPUs leaf 0x8000_001E.
 
+use super::entry::{Entry, Section, Value};
 use super::fact::Fact;
 use super::leaves::Leaves;
 use super::source::{Source, format_cpu_list};
@@ -319,6 +320,42 @@ impl Topology {
             .iter()
             .for_each(|cpu| *cores.entry((cpu.package, cpu.core)).or_default() += 1);
         cores.into_values().max().unwrap_or(1)
+    }
+
+    /// The facts in reading order.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let section = Section::Topology;
+        let count = |number: usize| {
+            let fact = match &self.placed_by {
+                Fact::Known { source, .. } => Fact::known(number as u64, source.as_str()),
+                Fact::Unknown { reason } => Fact::unknown(reason.as_str()),
+            };
+            move |key: &str, label: &str| Entry::number(section, key, label, &fact)
+        };
+        let mut entries = vec![
+            count(self.packages())("topology.packages", "packages"),
+            count(self.cores())("topology.cores", "cores"),
+            count(self.threads_per_core())("topology.threads_per_core", "threads per core"),
+        ];
+        if let Some(text) = &self.disagreement {
+            let fact = Fact::known(text.clone(), "sysfs and cpuid");
+            entries.push(Entry::text(section, "topology.disagreement", "sysfs and CPUID differ", &fact));
+        }
+        if self.cpus.iter().any(|cpu| cpu.kind.is_some()) {
+            let fact = Fact::known((), "cpuid 0x1a, /sys/devices/cpu_core, cpu_atom");
+            entries.push(Entry::new(section, "topology.kinds", "hybrid", &fact, |()| self.show_kinds()));
+        }
+        entries
+    }
+
+    /// Cores of each kind.
+    fn show_kinds(&self) -> (Value, String) {
+        let cores = |kind: CoreKind| {
+            let mine = self.cpus.iter().filter(|cpu| cpu.kind == Some(kind));
+            mine.map(|cpu| (cpu.package, cpu.core)).collect::<BTreeSet<_>>().len()
+        };
+        let parts = [CoreKind::Performance, CoreKind::Efficiency].map(|kind| format!("{} {} cores", cores(kind), kind.name()));
+        (Value::List(parts.iter().cloned().map(Value::Text).collect()), parts.join(", "))
     }
 
     /// The CPUs that this process may use, in the order in which threads should take them: one for each core before any core's
