@@ -1,5 +1,19 @@
 //! Training: data, optimizer steps, schedules, checkpoints.
+//!
+//! [`run`] is the loop; what it drives, asks and keeps lies in the other files.
 
 pub mod data;
+pub mod schedule;
+
+pub mod budget;
+pub mod run;
+
+pub mod checkpoint;
+mod digest;
+mod disk_space;
+pub mod metrics_log;
+pub mod run_folder;
+pub mod state;
+pub mod tensor_file;
 
 pub use data::{Batch, Dataset};
