@@ -40,58 +40,89 @@ pub struct Samples {
     pub settled: bool,
 }
 
-/// Runs the arms as planned: the samples of each, equally many, in the order given. `stop` is asked before each run; if it says
-/// yes, the rounds completed so far are the result and the round begun is dropped, so that arms stay comparable.
+/// What is compared: alternatives that do the same work.
+pub trait Arms {
+    /// What can go wrong in a run.
+    type Error;
+    /// How many arms.
+    fn count(&self) -> usize;
+    /// One run of `arm`: this is timed.
+    ///
+    /// # Errors
+    /// Ends the measurement.
+    fn run(&mut self, arm: usize, phase: Phase) -> Result<(), Self::Error>;
+    /// What belongs between that run and the next: sampling a frequency, reading a counter. Not timed.
+    fn between(&mut self, _arm: usize, _phase: Phase) {}
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// To get warm.
+    WarmUp,
+    /// To be counted, as part of this round.
+    Round(usize),
+}
+
+/// Runs the arms as planned: the samples of each, equally many. `stop` is asked before each run; if it says yes, the rounds
+/// completed so far are the result and the round begun is dropped, so that arms stay comparable.
 ///
 /// # Errors
 /// The first error of an arm ends the measurement.
-pub fn run_interleaved<E>(
-    arms: &mut [&mut dyn FnMut() -> Result<(), E>],
+pub fn run_interleaved<A: Arms>(
+    arms: &mut A,
     plan: &Plan,
     clock: &Clock,
     stop: &dyn Fn() -> bool,
-) -> Result<Vec<Samples>, E> {
-    let mut all = Vec::with_capacity(arms.len());
-    for arm in arms.iter_mut() {
-        all.push(warm_up(*arm, &plan.warm_up, clock, stop)?);
+) -> Result<Vec<Samples>, A::Error> {
+    let count = arms.count();
+    let mut all = vec![Samples::default(); count];
+    for (arm, samples) in all.iter_mut().enumerate() {
+        warm_up(arms, arm, samples, plan, clock, stop)?;
     }
     let start = clock.now();
     for round in 0..plan.most_rounds {
         if round >= plan.fewest_rounds && clock.since(start) >= plan.budget_seconds {
             break;
         }
-        for place in 0..arms.len() {
+        for place in 0..count {
             if stop() {
                 all.iter_mut()
                     .for_each(|samples| samples.seconds.truncate(round));
                 return Ok(all);
             }
-            let arm = at(arms.len(), round, place);
-            let begin = clock.now();
-            arms[arm]()?;
-            all[arm].seconds.push(clock.since(begin));
+            let arm = at(count, round, place);
+            let seconds = timed(arms, arm, Phase::Round(round), clock)?;
+            all[arm].seconds.push(seconds);
         }
     }
     Ok(all)
 }
 
-fn warm_up<E>(
-    arm: &mut dyn FnMut() -> Result<(), E>,
-    plan: &WarmUp,
+fn timed<A: Arms>(arms: &mut A, arm: usize, phase: Phase, clock: &Clock) -> Result<f64, A::Error> {
+    let begin = clock.now();
+    arms.run(arm, phase)?;
+    let seconds = clock.since(begin);
+    arms.between(arm, phase);
+    Ok(seconds)
+}
+
+fn warm_up<A: Arms>(
+    arms: &mut A,
+    arm: usize,
+    samples: &mut Samples,
+    plan: &Plan,
     clock: &Clock,
     stop: &dyn Fn() -> bool,
-) -> Result<Samples, E> {
-    let mut samples = Samples::default();
+) -> Result<(), A::Error> {
     let mut last = f64::INFINITY;
-    while samples.warm_up_runs < plan.most_runs && !samples.settled && !stop() {
-        let begin = clock.now();
-        arm()?;
-        let seconds = clock.since(begin);
+    while samples.warm_up_runs < plan.warm_up.most_runs && !samples.settled && !stop() {
+        let seconds = timed(arms, arm, Phase::WarmUp, clock)?;
         samples.warm_up_runs += 1;
-        samples.settled = agree(last, seconds, plan.agreement);
+        samples.settled = agree(last, seconds, plan.warm_up.agreement);
         last = seconds;
     }
-    Ok(samples)
+    Ok(())
 }
 
 /// Whether two durations differ by at most `agreement` of the longer one.
@@ -110,8 +141,7 @@ pub fn at(arms: usize, round: usize, place: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::{Cell, RefCell};
-    use std::convert::Infallible;
+    use std::cell::Cell;
 
     const PLAN: Plan = Plan {
         fewest_rounds: 4,
@@ -122,6 +152,33 @@ mod tests {
             most_runs: 1,
         },
     };
+
+    /// Remembers what ran; fails at a run, if asked to.
+    #[derive(Default)]
+    struct Traced {
+        arms: usize,
+        runs: Vec<(usize, Phase)>,
+        between: usize,
+        fail_at: Option<usize>,
+    }
+
+    impl Arms for Traced {
+        type Error = &'static str;
+        fn count(&self) -> usize {
+            self.arms
+        }
+        fn run(&mut self, arm: usize, phase: Phase) -> Result<(), &'static str> {
+            if self.fail_at == Some(self.runs.len()) {
+                return Err("full disk");
+            }
+            self.runs.push((arm, phase));
+            Ok(())
+        }
+        fn between(&mut self, arm: usize, phase: Phase) {
+            assert_eq!(self.runs.last(), Some(&(arm, phase)));
+            self.between += 1;
+        }
+    }
 
     fn orders(arms: usize, rounds: usize) -> Vec<Vec<usize>> {
         (0..rounds)
@@ -154,41 +211,37 @@ mod tests {
 
     #[test]
     fn arms_run_equally_often_in_that_order() {
-        let clock = Clock::best();
-        let trace = RefCell::new(Vec::new());
-        let mut first = || -> Result<(), Infallible> {
-            trace.borrow_mut().push(0);
-            Ok(())
+        let mut arms = Traced {
+            arms: 2,
+            ..Traced::default()
         };
-        let mut second = || -> Result<(), Infallible> {
-            trace.borrow_mut().push(1);
-            Ok(())
-        };
-        let Ok(samples) = run_interleaved(&mut [&mut first, &mut second], &PLAN, &clock, &|| false);
+        let samples = run_interleaved(&mut arms, &PLAN, &Clock::best(), &|| false).unwrap();
         assert_eq!(
             samples.iter().map(|s| s.seconds.len()).collect::<Vec<_>>(),
             [4, 4]
         );
-        assert_eq!(trace.into_inner(), [0, 1, 0, 1, 1, 0, 1, 0, 0, 1]);
+        assert_eq!(
+            arms.runs.iter().map(|run| run.0).collect::<Vec<_>>(),
+            [0, 1, 0, 1, 1, 0, 1, 0, 0, 1]
+        );
+        assert_eq!(
+            (arms.runs[1].1, arms.runs[9].1, arms.between),
+            (Phase::WarmUp, Phase::Round(3), 10)
+        );
         assert!(samples.iter().all(|s| s.warm_up_runs == 1 && !s.settled));
     }
 
     #[test]
     fn stopping_keeps_whole_rounds() {
-        let clock = Clock::best();
-        let runs = Cell::new(0);
-        let mut arm = || -> Result<(), Infallible> {
-            runs.set(runs.get() + 1);
-            Ok(())
+        let mut arms = Traced {
+            arms: 2,
+            ..Traced::default()
         };
-        let mut other = || -> Result<(), Infallible> {
-            runs.set(runs.get() + 1);
-            Ok(())
-        };
+        let left = Cell::new(7u32);
+        let stop = || left.replace(left.get().saturating_sub(1)) == 0;
         // Two runs of warm-up, two whole rounds, one run of the third.
-        let Ok(samples) = run_interleaved(&mut [&mut arm, &mut other], &PLAN, &clock, &|| {
-            runs.get() >= 7
-        });
+        let samples = run_interleaved(&mut arms, &PLAN, &Clock::best(), &stop).unwrap();
+        assert_eq!(arms.runs.len(), 7);
         assert_eq!(
             samples.iter().map(|s| s.seconds.len()).collect::<Vec<_>>(),
             [2, 2]
@@ -199,7 +252,6 @@ mod tests {
     fn warm_up_ends_when_two_runs_agree() {
         assert!(agree(1.0, 1.04, 0.05) && agree(1.04, 1.0, 0.05) && !agree(1.0, 1.1, 0.05));
         assert!(!agree(f64::INFINITY, 1.0, 0.5));
-        let clock = Clock::best();
         let plan = Plan {
             warm_up: WarmUp {
                 agreement: 1.0,
@@ -207,16 +259,23 @@ mod tests {
             },
             ..PLAN
         };
-        let mut arm = || -> Result<(), Infallible> { Ok(()) };
-        let Ok(samples) = run_interleaved(&mut [&mut arm], &plan, &clock, &|| false);
+        let mut arms = Traced {
+            arms: 1,
+            ..Traced::default()
+        };
+        let samples = run_interleaved(&mut arms, &plan, &Clock::best(), &|| false).unwrap();
         assert!(samples[0].settled && samples[0].warm_up_runs == 2);
     }
 
     #[test]
     fn an_error_ends_it() {
-        let mut arm = || Err("full disk");
+        let mut arms = Traced {
+            arms: 1,
+            fail_at: Some(2),
+            ..Traced::default()
+        };
         assert_eq!(
-            run_interleaved(&mut [&mut arm], &PLAN, &Clock::best(), &|| false),
+            run_interleaved(&mut arms, &PLAN, &Clock::best(), &|| false),
             Err("full disk")
         );
     }

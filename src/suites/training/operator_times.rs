@@ -5,6 +5,7 @@
 
 use crate::kernels::Cost;
 use crate::measure::clock::{Clock, Ticks};
+use crate::model::{Observer, Operator, Pass};
 
 /// What one operator took in one pass of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,12 +38,12 @@ impl<'a> OperatorTimes<'a> {
     }
 
     /// An operator begins.
-    pub(super) fn begin(&mut self) {
+    fn begin(&mut self) {
         self.open.push(Open { start: self.clock.now(), inside: 0.0 });
     }
 
     /// The operator begun last ends. Without one nothing happens.
-    pub(super) fn end(&mut self, operator: &'static str, pass: &'static str, cost: Cost) {
+    fn end(&mut self, operator: &'static str, pass: &'static str, cost: Cost) {
         let now = self.clock.now();
         let Some(open) = self.open.pop() else { return };
         let whole = self.clock.seconds(open.start, now);
@@ -64,6 +65,16 @@ impl<'a> OperatorTimes<'a> {
     pub(super) fn take(&mut self) -> Vec<Entry> {
         self.open.clear();
         self.entries.drain(..).collect()
+    }
+}
+
+impl Observer for OperatorTimes<'_> {
+    fn enter(&mut self, _: Operator, _: Pass) {
+        self.begin();
+    }
+
+    fn leave(&mut self, operator: Operator, pass: Pass, cost: Cost) {
+        self.end(operator.name(), pass.name(), cost);
     }
 }
 
