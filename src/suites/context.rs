@@ -1,12 +1,13 @@
 //! What a suite is given: the machine, the experiment, the clock, threads, and a host that watches.
 
 use super::{Recorder, SuiteError};
-use crate::config::Config;
 use crate::kernels::Isa;
-use crate::measure::clock::Clock;
+use crate::measure::clock::{Clock, Ticks};
 use crate::parallel::Pool;
 use crate::probe::Machine;
 use crate::text::Tokens;
+use crate::train::Plan;
+use crate::train::data::Cut;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,21 +38,18 @@ impl Effort {
 pub struct Case {
     /// Name in the metrics: the configuration file's stem.
     pub name: String,
-    /// The configuration.
-    pub config: Config,
-    /// What it is trained on.
-    pub text: Text,
-}
-
-/// A text in tokens.
-#[derive(Clone, Debug)]
-pub struct Text {
-    /// The tokens.
+    /// The effective configuration, for the record.
+    pub config: serde_json::Value,
+    /// Sizes and memory on the most threads of the experiment.
+    pub plan: Plan,
+    /// How the text is cut into batches.
+    pub cut: Cut,
+    /// The learning rate at its highest.
+    pub learning_rate: f32,
+    /// The text in tokens.
     pub tokens: Arc<Tokens>,
     /// Where the text comes from, for people.
     pub source: String,
-    /// Bytes of the text.
-    pub bytes: usize,
 }
 
 /// What the user asked for.
@@ -67,6 +65,8 @@ pub struct Experiment {
     pub counters: bool,
     /// Configurations of the suites that train.
     pub cases: Vec<Case>,
+    /// Seconds that all suites together should take; `None` to take the time that the effort needs.
+    pub seconds: Option<f64>,
 }
 
 /// Who runs the suites: is told what happens, may stop it, and keeps the results.
@@ -93,6 +93,7 @@ pub struct Context<'a> {
     /// What was found so far.
     pub recorder: Recorder,
     host: &'a dyn Host,
+    begin: Ticks,
     cpus: Vec<usize>,
     pools: BTreeMap<usize, Arc<Pool>>,
 }
@@ -105,13 +106,14 @@ impl<'a> Context<'a> {
         clock: &'a Clock,
         host: &'a dyn Host,
     ) -> Self {
-        let cpus = machine.usable_cpus();
+        let (cpus, begin) = (machine.usable_cpus(), clock.now());
         Self {
             machine,
             experiment,
             clock,
             recorder: Recorder::default(),
             host,
+            begin,
             cpus,
             pools: BTreeMap::new(),
         }
@@ -133,6 +135,12 @@ impl<'a> Context<'a> {
         let pool = Arc::new(Pool::new(self.cpus(threads))?);
         self.pools.insert(threads, Arc::clone(&pool));
         Ok(pool)
+    }
+
+    /// Seconds left for the suites; infinite where there is no limit.
+    pub fn seconds_left(&self) -> f64 {
+        let limit = self.experiment.seconds.unwrap_or(f64::INFINITY);
+        (limit - self.clock.since(self.begin)).max(0.0)
     }
 
     /// Tells the host what happens now.

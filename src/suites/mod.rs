@@ -9,11 +9,12 @@ mod context;
 mod machine;
 pub mod quantity;
 mod recorder;
+mod training;
 
 #[cfg(test)]
 mod testing;
 
-pub use context::{Case, Context, Effort, Experiment, Host, Text};
+pub use context::{Case, Context, Effort, Experiment, Host};
 pub use machine::record_machine;
 pub use recorder::{Curve, Recorder};
 
@@ -35,7 +36,7 @@ pub trait Suite: Sync {
 }
 
 /// Every suite, in the order in which `--suite all` runs them.
-pub const SUITES: &[&dyn Suite] = &[&ceilings::Ceilings];
+pub const SUITES: &[&dyn Suite] = &[&ceilings::Ceilings, &training::Training];
 
 /// The suite of that id.
 pub fn find(id: &str) -> Option<&'static dyn Suite> {
@@ -51,6 +52,22 @@ pub enum SuiteError {
     /// No threads.
     #[error(transparent)]
     Threads(#[from] crate::parallel::PoolError),
+    /// The text makes no batches.
+    #[error("{case}: {source}")]
+    Data {
+        /// The case.
+        case: String,
+        /// Why.
+        source: crate::train::data::DataError,
+    },
+    /// The trainer could not be made.
+    #[error("{case}: {source}")]
+    Trainer {
+        /// The case.
+        case: String,
+        /// Why.
+        source: crate::train::TrainerError,
+    },
     /// The results could not be kept.
     #[error("cannot keep the results: {0}")]
     Keep(String),

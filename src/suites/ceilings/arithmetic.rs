@@ -50,8 +50,8 @@ impl Peak {
         }
     }
 
-    /// Runs some windows more, about 10 ms.
-    pub(in crate::suites) fn visit(&mut self, clock: &Clock) {
+    /// Runs some windows more, about 10 ms: the FLOP/s of these.
+    pub(in crate::suites) fn visit(&mut self, clock: &Clock) -> Option<f64> {
         let (isa, turns) = (self.isa, self.turns);
         let work = |_| {
             std::hint::black_box(vec::fma_chain(isa, turns));
@@ -59,10 +59,14 @@ impl Peak {
         let visit = together(&self.pool, clock, WINDOWS, &work, &|_| {
             frequency::window(clock).0
         });
+        let mut rates = 0.0;
         for (all, new) in self.windows.iter_mut().zip(visit) {
-            let waking = WAKING.min(new.len().saturating_sub(1));
-            all.extend_from_slice(&new[waking..]);
+            let awake = &new[WAKING.min(new.len().saturating_sub(1))..];
+            let seconds: Vec<f64> = awake.iter().map(|window| clock.seconds(window.start, window.end)).collect();
+            rates += 1.0 / summary::median(&seconds)?;
+            all.extend_from_slice(awake);
         }
+        Some(rates * vec::fma_chain_flops(isa, turns))
     }
 
     /// FLOP/s of all threads together, over all visits so far.
