@@ -4,10 +4,17 @@
 //! file, its `mod` line and its row in [`Command`]. Results go to stdout, progress and log to stderr.
 
 mod completions;
+mod generate;
+mod probe;
+mod train;
+
 mod environment;
 mod interrupt;
 mod outcome;
 mod progress;
+mod text_source;
+mod trained;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -30,6 +37,12 @@ struct Cli {
 /// The words, in the order in which a newcomer needs them.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Tell what this machine is, and what of it this process may use
+    Probe(probe::Arguments),
+    /// Train the model of a configuration on a text
+    Train(train::Arguments),
+    /// Continue a text with a trained model
+    Generate(generate::Arguments),
     /// Write a completion script for your shell
     Completions(completions::Arguments),
 }
@@ -37,6 +50,9 @@ enum Command {
 impl Command {
     fn run(&self) -> anyhow::Result<Exit> {
         match self {
+            Command::Probe(arguments) => probe::run(arguments),
+            Command::Train(arguments) => train::run(arguments),
+            Command::Generate(arguments) => generate::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
         }
     }

@@ -48,11 +48,15 @@ impl Arguments {
         let mut config = match (&self.config, &self.out) {
             (Some(name), _) => Config::find(name).map_err(wrong_config)?,
             (None, Some(folder)) => Config::load(&run_folder::config(folder)).map_err(|error| {
-                wrong_config(error).help("--resume takes the configuration from the folder of a run, or from --config")
+                wrong_config(error).help(
+                    "--resume takes the configuration from the folder of a run, or from --config",
+                )
             })?,
             (None, None) => {
                 let help = "add --out DIR, the folder of the run, or --config, its configuration";
-                return Err(Failure::wrong_use("--resume does not say which run to continue").help(help));
+                return Err(
+                    Failure::wrong_use("--resume does not say which run to continue").help(help),
+                );
             }
         };
         let pairs: Vec<_> = self
@@ -61,7 +65,9 @@ impl Arguments {
             .map(|text| Config::parse_override(text))
             .collect::<Result<_, _>>()
             .map_err(wrong_config)?;
-        config.set_all(&pairs).map_err(|error| wrong_config(error).help("this comes from --set"))?;
+        config
+            .set_all(&pairs)
+            .map_err(|error| wrong_config(error).help("this comes from --set"))?;
         if let Some(path) = &self.data {
             config.data.input_file = Some(text(path)?);
         }
@@ -96,17 +102,54 @@ fn schedule(config: &Config, steps: usize) -> Schedule {
             warmup: config.warmup_steps(steps) as u64,
             steps: steps as u64,
         },
-        Rule::CosineRestarts { min_ratio, first, growth } => {
-            Schedule::CosineRestarts { max: rate, min: rate * min_ratio, first: first as f64, growth }
-        }
-        Rule::Plateau { min_ratio, factor, patience, threshold } => {
-            Schedule::Plateau { rate, factor, patience, threshold, min: rate * min_ratio }
-        }
-        Rule::OneCycle { rising, start_divisor, end_divisor } => {
-            Schedule::OneCycle { max: rate, steps: steps as u64, rising, start_divisor, end_divisor }
-        }
-        Rule::Exponential { min_ratio, gamma, every } => {
-            Schedule::Exponential { rate, gamma, every: every as u64, min: rate * min_ratio }
-        }
+        Rule::CosineRestarts {
+            min_ratio,
+            first,
+            growth,
+        } => Schedule::CosineRestarts {
+            max: rate,
+            min: rate * min_ratio,
+            first: first as f64,
+            growth,
+        },
+        Rule::Plateau {
+            min_ratio,
+            factor,
+            patience,
+            threshold,
+        } => Schedule::Plateau {
+            rate,
+            factor,
+            patience,
+            threshold,
+            min: rate * min_ratio,
+        },
+        Rule::OneCycle {
+            rising,
+            start_divisor,
+            end_divisor,
+        } => Schedule::OneCycle {
+            max: rate,
+            steps: steps as u64,
+            rising,
+            start_divisor,
+            end_divisor,
+        },
+        Rule::Exponential {
+            min_ratio,
+            gamma,
+            every,
+        } => Schedule::Exponential {
+            rate,
+            gamma,
+            every: every as u64,
+            min: rate * min_ratio,
+        },
     }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let config = arguments.config()?;
+    let _ = schedule(&config, 1);
+    Ok(Exit::Done)
 }
