@@ -72,7 +72,8 @@ fn share(text: &str) -> Result<f32, String> {
 /// Writes the prompt and its continuation to stdout, each token as it comes.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let workers = Workers::new(arguments.threads.map(|threads| threads as usize))?;
-    let trained = Trained::load(&arguments.model)?;
+    let trained = Trained::open(&arguments.model)?;
+    let parameters = trained.parameters()?;
     let tokenizer = &trained.tokenizer;
     let mut prompt = tokenizer.encode(&arguments.prompt);
     if prompt.is_empty() {
@@ -95,7 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     while made < arguments.tokens && !interrupt.stop().load(Ordering::Relaxed) {
         let token = workers
             .pool
-            .install(|| generator.next(&workers.compute(), &trained.parameters));
+            .install(|| generator.next(&workers.compute(), &parameters));
         if token == tokenizer.end_of_text() {
             break;
         }

@@ -21,18 +21,16 @@ pub(crate) struct Trained {
     pub(crate) shape: Shape,
     /// Its tokenizer.
     pub(crate) tokenizer: Tokenizer,
-    /// Its weights.
-    pub(crate) parameters: Parameters,
-    /// The checkpoint they come from.
+    /// The checkpoint with its weights.
     pub(crate) checkpoint: Checkpoint,
 }
 
 impl Trained {
-    /// Loads the newest checkpoint of a run's folder, or the one that `path` is.
+    /// Opens the newest checkpoint of a run's folder, or the one that `path` is.
     ///
     /// # Errors
     /// When there is none, or what there is is damaged or does not fit together.
-    pub(crate) fn load(path: &Path) -> Result<Trained, Failure> {
+    pub(crate) fn open(path: &Path) -> Result<Trained, Failure> {
         let (folder, checkpoint) = find(path)?;
         let identity = &checkpoint.state.identity;
         let config = Config::from_json(&identity.config.to_string()).map_err(|error| {
@@ -47,19 +45,26 @@ impl Trained {
             return Err(Failure::failed(what).help("put back the tokenizer.json of this run"));
         }
         let shape = shape(&config);
-        let layout = Layout::new(&shape);
-        let mut arena = Arena::new(layout.len).map_err(Failure::failed)?;
-        let mut parameters = Parameters::zeros(&layout, &mut arena);
-        checkpoint
-            .read_model(&mut tensors_mut(&mut parameters, ""))
-            .map_err(Failure::failed)?;
         Ok(Trained {
             config,
             shape,
             tokenizer,
-            parameters,
             checkpoint,
         })
+    }
+
+    /// Its weights.
+    ///
+    /// # Errors
+    /// When there is no memory for them or the file holds other tensors than the configuration's model has.
+    pub(crate) fn parameters(&self) -> Result<Parameters, Failure> {
+        let layout = Layout::new(&self.shape);
+        let mut arena = Arena::new(layout.len).map_err(Failure::failed)?;
+        let mut parameters = Parameters::zeros(&layout, &mut arena);
+        self.checkpoint
+            .read_model(&mut tensors_mut(&mut parameters, ""))
+            .map_err(Failure::failed)?;
+        Ok(parameters)
     }
 }
 

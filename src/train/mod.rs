@@ -5,6 +5,10 @@
 pub mod data;
 pub mod schedule;
 
+mod optimizer;
+mod plan;
+mod trainer;
+
 pub mod budget;
 pub mod run;
 
@@ -18,3 +22,5 @@ pub mod state;
 pub mod tensor_file;
 
 pub use data::{Batch, Dataset};
+pub use plan::{MemoryPlan, Optimizer, Plan};
+pub use trainer::{StepReport, Trainer, TrainerError};

@@ -3,6 +3,12 @@
 use super::tensor_file::{Tensor, TensorMut};
 use crate::model::Parameters;
 
+/// Before the names of AdamW's first moments.
+pub const FIRST: &str = "m.";
+
+/// Before the names of AdamW's second moments.
+pub const SECOND: &str = "v.";
+
 /// Every tensor, its name after `prefix`.
 pub fn tensors<'a>(values: &'a Parameters, prefix: &str) -> Vec<Tensor<'a>> {
     let named = values.tensors().map(|(info, values)| Tensor {
