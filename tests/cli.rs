@@ -1,7 +1,5 @@
 //! The program as a user meets it: words, exit codes, streams and messages.
 
-use std::path::Path;
-
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 

@@ -38,5 +38,7 @@ pub(crate) fn cache_folder() -> Option<PathBuf> {
 
 /// A variable that holds an absolute path; others are ignored, as the XDG specification asks.
 fn path(name: &str) -> Option<PathBuf> {
-    env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+    env::var_os(name)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
 }

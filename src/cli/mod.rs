@@ -4,16 +4,26 @@
 //! file, its `mod` line and its row in [`Command`]. Results go to stdout, progress and log to stderr.
 
 mod completions;
+mod eval;
+mod generate;
+mod probe;
+mod train;
+
 mod environment;
 mod interrupt;
 mod outcome;
+mod preparation;
 mod progress;
+mod text_source;
+mod trained;
+mod workers;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use outcome::Exit;
+use outcome::{Exit, Failure};
 
 const EXIT_CODES: &str = "\
 Results go to stdout, progress and log to stderr.
@@ -30,6 +40,14 @@ struct Cli {
 /// The words, in the order in which a newcomer needs them.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Tell what this machine is, and what of it this process may use
+    Probe(probe::Arguments),
+    /// Train the model of a configuration on a text
+    Train(train::Arguments),
+    /// Continue a text with a trained model
+    Generate(generate::Arguments),
+    /// Tell how well a trained model predicts a text
+    Eval(eval::Arguments),
     /// Write a completion script for your shell
     Completions(completions::Arguments),
 }
@@ -37,6 +55,10 @@ enum Command {
 impl Command {
     fn run(&self) -> anyhow::Result<Exit> {
         match self {
+            Command::Probe(arguments) => probe::run(arguments),
+            Command::Train(arguments) => train::run(arguments),
+            Command::Generate(arguments) => generate::run(arguments),
+            Command::Eval(arguments) => eval::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
         }
     }
@@ -60,6 +82,12 @@ pub fn main() -> ExitCode {
         .run()
         .unwrap_or_else(|error| outcome::report(&error))
         .into()
+}
+
+/// A path as text: the configuration, which keeps it, is JSON.
+fn utf8(path: &Path) -> Result<String, Failure> {
+    let refused = || Failure::wrong_use(format!("the path {} is not valid UTF-8", path.display()));
+    path.to_str().map(str::to_owned).ok_or_else(refused)
 }
 
 #[cfg(test)]

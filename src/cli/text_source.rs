@@ -14,8 +14,6 @@ pub(crate) struct Text {
     pub(crate) tokenizer: Tokenizer,
     /// The tokens.
     pub(crate) tokens: Tokens,
-    /// Where the text comes from, for people.
-    pub(crate) source: String,
     /// SHA-256 of the text.
     pub(crate) key: Key,
     /// Bytes of the text.
@@ -29,9 +27,10 @@ pub(crate) struct Text {
 /// When the text is missing, empty or too small for the vocabulary.
 pub(crate) fn read(config: &Config, tokenizer: Option<Tokenizer>) -> Result<Text, Failure> {
     let data = config.data.input_file.as_deref().map(Path::new);
-    let corpus = Corpus::load(data, environment::cargo_home().as_deref(), DEFAULT_BYTES).map_err(no_text)?;
-    let (source, key, bytes) = (corpus.describe(), corpus.key(), corpus.bytes());
-    say(&format!("text: {source}"));
+    let corpus =
+        Corpus::load(data, environment::cargo_home().as_deref(), DEFAULT_BYTES).map_err(no_text)?;
+    let (key, bytes) = (corpus.key(), corpus.bytes());
+    say(&format!("text: {}", corpus.describe()));
     let cache = environment::cache_folder();
     let (tokenizer, tokens, warnings) = match tokenizer {
         Some(tokenizer) => {
@@ -39,12 +38,18 @@ pub(crate) fn read(config: &Config, tokenizer: Option<Tokenizer>) -> Result<Text
             (tokenizer, tokens, warnings)
         }
         None => {
-            let made = text::prepare(&corpus, config.model.vocab_size, cache.as_deref()).map_err(no_text)?;
+            let made = text::prepare(&corpus, config.model.vocab_size, cache.as_deref())
+                .map_err(no_text)?;
             (made.tokenizer, made.tokens, made.warnings)
         }
     };
     warnings.iter().for_each(warn);
-    Ok(Text { tokenizer, tokens, source, key, bytes })
+    Ok(Text {
+        tokenizer,
+        tokens,
+        key,
+        bytes,
+    })
 }
 
 /// Loads the tokenizer of a trained model.
@@ -52,7 +57,9 @@ pub(crate) fn read(config: &Config, tokenizer: Option<Tokenizer>) -> Result<Text
 /// # Errors
 /// When the file is missing or is no tokenizer of ours.
 pub(crate) fn load_tokenizer(path: &Path) -> Result<Tokenizer, Failure> {
-    let broken = |error: &dyn std::fmt::Display| Failure::failed(format!("cannot use {}: {error}", path.display()));
+    let broken = |error: &dyn std::fmt::Display| {
+        Failure::failed(format!("cannot use {}: {error}", path.display()))
+    };
     let json = std::fs::read_to_string(path).map_err(|error| broken(&error))?;
     Tokenizer::from_json(&json).map_err(|error| broken(&error))
 }
@@ -67,9 +74,13 @@ pub(crate) fn say(text: &str) {
 fn no_text(error: TextError) -> Failure {
     match &error {
         TextError::Empty { .. } => Failure::no_data(error),
-        TextError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Failure::wrong_use(error)
-            .help("name a UTF-8 text file, or a folder with some, by --data or data.input_file"),
-        TextError::Vocabulary { .. } | TextError::SmallVocabulary { .. } => Failure::wrong_use(error),
+        TextError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Failure::wrong_use(error)
+                .help("name a UTF-8 text file, or a folder with some, by --data or data.input_file")
+        }
+        TextError::Vocabulary { .. } | TextError::SmallVocabulary { .. } => {
+            Failure::wrong_use(error)
+        }
         _ => Failure::failed(error),
     }
 }

@@ -1,11 +1,19 @@
 //! `loopos train`: train the model of a configuration on a text, with checkpoints that a killed run continues from.
 
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Instant;
 
+use super::interrupt::Interrupt;
 use super::outcome::{Exit, Failure};
-use crate::config::{Config, ConfigError, Rule};
+use super::preparation::{self, Prepared};
+use super::progress::Progress;
+use super::text_source::say;
+use super::utf8;
+use crate::config::{Config, ConfigError};
+use crate::train::run::{RunError, Summary};
 use crate::train::run_folder;
-use crate::train::schedule::Schedule;
+use crate::units::{Seconds, digits, grouped};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,11 +56,15 @@ impl Arguments {
         let mut config = match (&self.config, &self.out) {
             (Some(name), _) => Config::find(name).map_err(wrong_config)?,
             (None, Some(folder)) => Config::load(&run_folder::config(folder)).map_err(|error| {
-                wrong_config(error).help("--resume takes the configuration from the folder of a run, or from --config")
+                wrong_config(error).help(
+                    "--resume takes the configuration from the folder of a run, or from --config",
+                )
             })?,
             (None, None) => {
                 let help = "add --out DIR, the folder of the run, or --config, its configuration";
-                return Err(Failure::wrong_use("--resume does not say which run to continue").help(help));
+                return Err(
+                    Failure::wrong_use("--resume does not say which run to continue").help(help),
+                );
             }
         };
         let pairs: Vec<_> = self
@@ -61,12 +73,14 @@ impl Arguments {
             .map(|text| Config::parse_override(text))
             .collect::<Result<_, _>>()
             .map_err(wrong_config)?;
-        config.set_all(&pairs).map_err(|error| wrong_config(error).help("this comes from --set"))?;
+        config
+            .set_all(&pairs)
+            .map_err(|error| wrong_config(error).help("this comes from --set"))?;
         if let Some(path) = &self.data {
-            config.data.input_file = Some(text(path)?);
+            config.data.input_file = Some(utf8(path)?);
         }
         if let Some(path) = &self.out {
-            config.data.output_dir = Some(text(path)?);
+            config.data.output_dir = Some(utf8(path)?);
         }
         if let Some(threads) = self.threads {
             config.training.threads = Some(threads as usize);
@@ -79,34 +93,86 @@ fn wrong_config(error: ConfigError) -> Failure {
     Failure::wrong_use(error)
 }
 
-/// Paths are kept in the configuration, which is JSON.
-fn text(path: &Path) -> Result<String, Failure> {
-    let refused = || Failure::wrong_use(format!("the path {} is not valid UTF-8", path.display()));
-    path.to_str().map(str::to_owned).ok_or_else(refused)
+/// Trains, and says on stdout what came of it.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let config = arguments.config()?;
+    config.method_ready().map_err(Failure::failed)?;
+    let mut prepared = preparation::prepare(&config, arguments.resume)?;
+    say(&prepared.describe());
+    let interrupt = Interrupt::install()?;
+    let begin = Instant::now();
+    let mut progress = Progress::new(prepared.settings.steps, prepared.state.step);
+    let outcome = prepared.run(&mut progress).go(interrupt.stop());
+    progress.finish();
+    let summary = outcome.map_err(|error| explain(error, &prepared))?;
+    write_summary(&summary, &prepared, Seconds(begin.elapsed().as_secs_f64()))?;
+    Ok(if summary.finished {
+        Exit::Done
+    } else {
+        interrupt.exit()
+    })
 }
 
-/// The configuration's schedule for a run of `steps`.
-fn schedule(config: &Config, steps: usize) -> Schedule {
-    let rate = config.training.learning_rate;
-    match config.training.schedule.rule() {
-        Rule::Constant => Schedule::Constant { rate },
-        Rule::WarmupCosine { min_ratio } => Schedule::WarmupCosine {
-            peak: rate,
-            min: rate * min_ratio,
-            warmup: config.warmup_steps(steps) as u64,
-            steps: steps as u64,
-        },
-        Rule::CosineRestarts { min_ratio, first, growth } => {
-            Schedule::CosineRestarts { max: rate, min: rate * min_ratio, first: first as f64, growth }
+/// What the reader can do about a run that failed.
+fn explain(error: RunError, prepared: &Prepared) -> Failure {
+    let folder = prepared.folder.path().display();
+    let help = match &error {
+        RunError::Diverged { .. } => format!(
+            "the checkpoints in {folder} are from before; start again with a smaller training.learning_rate or a longer \
+             training.warmup_steps"
+        ),
+        RunError::Checkpoint(_) | RunError::Log { .. } => {
+            format!(
+                "what was saved before is untouched: make room, then `loopos train --resume --out {folder}`"
+            )
         }
-        Rule::Plateau { min_ratio, factor, patience, threshold } => {
-            Schedule::Plateau { rate, factor, patience, threshold, min: rate * min_ratio }
-        }
-        Rule::OneCycle { rising, start_divisor, end_divisor } => {
-            Schedule::OneCycle { max: rate, steps: steps as u64, rising, start_divisor, end_divisor }
-        }
-        Rule::Exponential { min_ratio, gamma, every } => {
-            Schedule::Exponential { rate, gamma, every: every as u64, min: rate * min_ratio }
-        }
+    };
+    Failure::failed(error).help(help)
+}
+
+fn write_summary(summary: &Summary, prepared: &Prepared, elapsed: Seconds) -> io::Result<()> {
+    let (state, history) = (&summary.state, &summary.state.history);
+    let folder = prepared.folder.path().display();
+    let mut stdout = io::stdout().lock();
+    let word = if summary.finished {
+        "trained"
+    } else {
+        "stopped after"
+    };
+    let (step, tokens) = (grouped(state.step as i64), grouped(state.tokens as i64));
+    writeln!(
+        stdout,
+        "{word} {step} steps, {tokens} tokens; this time {elapsed}"
+    )?;
+    if let (Some(first), Some(last)) = (history.first_loss, history.last_loss) {
+        writeln!(
+            stdout,
+            "loss             {first:.4} at first, {last:.4} at last"
+        )?;
+    }
+    if let (Some(last), Some(best)) = (history.last_validation_loss, history.best_validation_loss) {
+        let perplexity = digits(f64::from(last).exp());
+        writeln!(
+            stdout,
+            "validation loss  {last:.4}, perplexity {perplexity}; lowest {best:.4}"
+        )?;
+    }
+    if let Some(entropy) = prepared.unigram_entropy {
+        writeln!(
+            stdout,
+            "unigram entropy  {entropy:.4}: the loss of knowing only how frequent each token is"
+        )?;
+    }
+    writeln!(stdout, "checkpoint       {}", summary.checkpoint.display())?;
+    if summary.finished {
+        writeln!(
+            stdout,
+            "try it           loopos generate --model {folder} --prompt \"Once\""
+        )
+    } else {
+        writeln!(
+            stdout,
+            "go on            loopos train --resume --out {folder}"
+        )
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn create(
     fill(&mut writer)?;
     writer.flush()?;
     writer.inner.get_ref().sync_all()?;
-    Ok(hexadecimal(writer.hash))
+    Ok(hexadecimal(&writer.hash.finalize()))
 }
 
 /// The SHA-256 of a file, in hexadecimal.
@@ -39,7 +39,7 @@ pub(crate) fn of_file(path: &Path) -> io::Result<String> {
     let mut buffer = vec![0; BUFFER];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hexadecimal(hash)),
+            0 => return Ok(hexadecimal(&hash.finalize())),
             count => hash.update(&buffer[..count]),
         }
     }
@@ -53,8 +53,9 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize()
+/// As digests are written.
+pub(crate) fn hexadecimal(digest: &[u8]) -> String {
+    digest
         .iter()
         .fold(String::with_capacity(64), |mut text, byte| {
             // Writing to a String cannot fail.

@@ -13,9 +13,10 @@ pub mod budget;
 pub mod run;
 
 pub mod checkpoint;
-mod digest;
+pub(crate) mod digest;
 mod disk_space;
 pub mod metrics_log;
+pub mod named_tensors;
 pub mod run_folder;
 pub mod state;
 pub mod tensor_file;

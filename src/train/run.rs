@@ -6,39 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::checkpoint::CheckpointError;
-use super::data::{Batch, Dataset};
+use super::checkpoint::{Checkpoint, CheckpointError};
+use super::data::Dataset;
 use super::metrics_log::{MetricsLog, StepRecord, ValidationRecord};
+use super::named_tensors::{FIRST, SECOND, tensors, tensors_mut};
 use super::run_folder::RunFolder;
 use super::schedule::Schedule;
 use super::state::State;
-use super::tensor_file::Tensor;
+use super::trainer::Trainer;
+use crate::model::Unobserved;
 
 /// Steps in a row whose loss or gradient was not finite before the run is given up.
 const SKIPS_BEFORE_GIVING_UP: u32 = 5;
-
-/// What a step found.
-#[derive(Clone, Copy, Debug)]
-pub struct StepReport {
-    /// Mean loss.
-    pub loss: f64,
-    /// Norm of the gradient.
-    pub grad_norm: f64,
-    /// Tokens.
-    pub tokens: usize,
-}
-
-/// What the loop needs of a trainer.
-pub trait Learner {
-    /// One optimizer step, left out where loss or gradient is not finite.
-    fn step(&mut self, batch: &Batch, rate: f32) -> StepReport;
-    /// Mean loss without an update.
-    fn evaluate(&mut self, batch: &Batch) -> f64;
-    /// Weights.
-    fn weights(&self) -> Vec<Tensor<'_>>;
-    /// Moments.
-    fn moments(&self) -> Vec<Tensor<'_>>;
-}
 
 /// How long a run is and what it does on the way.
 #[derive(Clone, Debug)]
@@ -93,6 +72,18 @@ pub enum RunError {
     },
 }
 
+/// Gives a trainer the weights and moments of a checkpoint.
+///
+/// # Errors
+/// When its files cannot be read or hold another model.
+pub fn restore(trainer: &mut Trainer, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+    let [weights, first, second] = trainer.restore(checkpoint.state.updates);
+    checkpoint.read_model(&mut tensors_mut(weights, ""))?;
+    let mut moments = tensors_mut(first, FIRST);
+    moments.extend(tensors_mut(second, SECOND));
+    checkpoint.read_optimizer(&mut moments)
+}
+
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -107,7 +98,7 @@ pub struct Summary {
 /// One run: the trainer holds the weights of `state`.
 pub struct Run<'a> {
     /// Who learns.
-    pub trainer: &'a mut dyn Learner,
+    pub trainer: &'a mut Trainer,
     /// From what.
     pub data: &'a mut Dataset,
     /// For how long.
@@ -188,9 +179,9 @@ impl Run<'_> {
             .schedule
             .rate(self.state.step, &self.state.schedule);
         let batch = self.data.batch(self.state.step as usize);
-        let report = self.trainer.step(&batch, learning_rate);
+        let report = self.trainer.step(&batch, learning_rate, &mut Unobserved);
         let seconds = begin.elapsed().as_secs_f64();
-        let skipped = !report.loss.is_finite() || !report.grad_norm.is_finite();
+        let skipped = report.skipped;
         let state = &mut self.state;
         state.step += 1;
         state.tokens += report.tokens as u64;
@@ -199,7 +190,7 @@ impl Run<'_> {
         } else {
             0
         };
-        state.updates += u64::from(!skipped);
+        state.updates = self.trainer.updates();
         state.history.step(report.loss);
         StepRecord {
             step: state.step,
@@ -242,7 +233,9 @@ impl Run<'_> {
 
     fn save(&mut self) -> Result<PathBuf, RunError> {
         let checkpoints = self.folder.checkpoints();
-        let (weights, moments) = (self.trainer.weights(), self.trainer.moments());
+        let weights = tensors(self.trainer.parameters(), "");
+        let [first, second] = self.trainer.moments();
+        let moments = [tensors(first, FIRST), tensors(second, SECOND)].concat();
         let path = checkpoints.save(
             &self.state,
             &weights,
