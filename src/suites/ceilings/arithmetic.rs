@@ -191,6 +191,7 @@ mod tests {
             isas,
             counters: false,
             cases: Vec::new(),
+            seconds: None,
         }
     }
 
