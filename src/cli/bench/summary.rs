@@ -12,6 +12,9 @@ const COLUMNS: usize = 80;
 /// Training cases shown; the page has all.
 const CASES: usize = 1;
 
+/// Share of the CPUs' time that others may take without a word.
+const DISTURBED: f64 = 0.05;
+
 /// Reasons shown.
 const REASONS: usize = 4;
 
@@ -187,6 +190,23 @@ fn training(text: &mut String, run: &Run, case: &str, threads: usize) {
         push(text, "loss", &format!("{loss:.3}{validation}{unigram}"));
     }
     reasons(text, run, case, threads);
+    disturbance(text, run, case, threads);
+}
+
+/// Who else used the machine, where that was much.
+fn disturbance(text: &mut String, run: &Run, case: &str, threads: usize) {
+    let get = |quantity: &str| {
+        value(run, &format!("counters.{case}.t{threads}.{quantity}")).unwrap_or(0.0)
+    };
+    let (foreign, steal) = (get("foreign_ratio"), get("steal_ratio"));
+    if foreign + steal > DISTURBED {
+        let line = format!(
+            "other programs took {}, the hypervisor {} of the CPUs",
+            Ratio(foreign),
+            Ratio(steal)
+        );
+        push(text, "disturbed", &line);
+    }
 }
 
 fn reasons(text: &mut String, run: &Run, case: &str, threads: usize) {
@@ -228,6 +248,8 @@ mod tests {
     use crate::stats::Interval;
     use crate::suites::{Recorder, quantity, record_machine};
 
+    const CASE: &str = "a_case_with_a_very_long_name_that_goes_on_and_on_and_on_for_ever_and_ever";
+
     fn run() -> Run {
         let mut recorder = Recorder::default();
         let exactly = |value| Interval {
@@ -236,9 +258,7 @@ mod tests {
             high: value * 1.01,
         };
         for threads in [1, 2] {
-            let subject = format!(
-                "training.a_case_with_a_very_long_name_that_goes_on_and_on_and_on_for_ever_and_ever.t{threads}"
-            );
+            let subject = format!("training.{CASE}.t{threads}");
             recorder.measured(
                 &subject,
                 quantity::TOKENS_PER_SECOND,
@@ -271,13 +291,17 @@ mod tests {
                 exactly(2.4),
                 "",
             );
+            recorder.reading(
+                &format!("counters.{CASE}.t{threads}"),
+                quantity::FOREIGN_RATIO,
+                0.31,
+                "",
+            );
             for (index, reason) in ["attention_below_peak", "b", "c", "d", "e", "saved"]
                 .iter()
                 .enumerate()
             {
-                let subject = format!(
-                    "training.a_case_with_a_very_long_name_that_goes_on_and_on_and_on_for_ever_and_ever.lost.{reason}.t{threads}"
-                );
+                let subject = format!("training.{CASE}.lost.{reason}.t{threads}");
                 recorder.computed(
                     &subject,
                     quantity::SHARE_OF_STEP,
@@ -317,6 +341,7 @@ mod tests {
             "8.1 %  attention below peak",
             "256 GFLOP/s (avx512",
             "report.html",
+            "other programs took 31.0 %",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }

@@ -15,6 +15,9 @@ use crate::train::{Batch, Dataset, Trainer};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Rounds of a quick run at most: more would narrow the intervals of small models below what matters.
+const MOST_ROUNDS: usize = 30;
+
 /// Steps over which the learning rate rises.
 const RISING: usize = 10;
 
@@ -57,7 +60,7 @@ pub(super) fn measure(
     validation.extend(steps.validate(context));
     let plan = SessionPlan {
         fewest_rounds: 3,
-        most_rounds: 2_000,
+        most_rounds: context.experiment.effort.samples(MOST_ROUNDS),
         budget_seconds: budget,
         warm_up: WarmUp {
             agreement: 0.05,
@@ -81,7 +84,14 @@ pub(super) fn measure(
     }
     let counters = counting::count(context, || steps.plain_step());
     validation.extend(steps.validate(context));
-    let mut planned = case.plan.memory().roles().to_vec();
+    let plan = case.plan.memory();
+    let mut planned = vec![
+        ("parameters", plan.parameters),
+        ("gradients", plan.gradients),
+        ("moments", plan.moments),
+        ("activations", plan.activations),
+        ("workspace", plan.panels + plan.scratch),
+    ];
     planned.push(("tokens", case.tokens.as_bytes().len()));
     let memory = Memory {
         planned,

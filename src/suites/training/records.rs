@@ -256,7 +256,11 @@ fn memory(recorder: &mut Recorder, findings: &Findings) {
             &format!("memory.{}.{role}", findings.case),
             quantity::BYTES,
             *bytes as f64,
-            "planned before the first step",
+            match *role {
+                "workspace" => "planned before the first step: packed weights, and buffers that hold nothing between operators",
+                "tokens" => "the text in tokens",
+                _ => "planned before the first step",
+            },
         );
     }
     let planned: usize = memory.planned.iter().map(|(_, bytes)| bytes).sum();
