@@ -6,6 +6,7 @@
 pub mod isa;
 pub mod team;
 
+pub mod attention;
 pub mod gemm;
 pub mod vec;
 

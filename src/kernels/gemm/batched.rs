@@ -34,10 +34,6 @@ pub fn batched(
     store: Store,
 ) {
     let one = |team: &dyn Team, workspace: &mut [f32], p: &mut Product<'_>| {
-        let c = MatrixMut {
-            data: &mut *p.c.data,
-            ..p.c
-        };
         multiply(
             isa,
             caches,
@@ -45,7 +41,7 @@ pub fn batched(
             workspace,
             p.a,
             Right::Plain(p.b),
-            c,
+            p.c.reborrow(),
             store,
             Epilogue::None,
         );

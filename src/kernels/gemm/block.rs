@@ -26,8 +26,9 @@ unsafe impl Sync for Target {}
 pub(crate) struct Block<'a> {
     /// Panels of the whole of A, `depth` steps each.
     pub(crate) a: &'a [f32],
-    /// Panels of the whole of B, `depth` steps each.
+    /// Panels of the whole of B, `b_depth` steps each, of which `depth` are used.
     pub(crate) b: &'a [f32],
+    pub(crate) b_depth: usize,
     /// K.
     pub(crate) depth: usize,
     /// Steps of K in one slice.
@@ -52,7 +53,7 @@ impl Op for Block<'_> {
             let last = from + depth == self.depth;
             for column in self.columns.clone().step_by(tile_columns) {
                 let b =
-                    &self.b[column * self.depth + from * tile_columns..][..depth * tile_columns];
+                    &self.b[column * self.b_depth + from * tile_columns..][..depth * tile_columns];
                 for row in self.rows.clone().step_by(tile_rows) {
                     let a = &self.a[row * self.depth + from * tile_rows..][..depth * tile_rows];
                     let place = Place {

@@ -70,7 +70,7 @@ impl Epilogue<'_> {
                 SharedEpilogue::BiasResidual(bias, *residual)
             }
             Epilogue::BiasGelu { bias, derivative } => {
-                SharedEpilogue::BiasGelu(bias, derivative.data.as_mut_ptr(), derivative.row_stride)
+                SharedEpilogue::BiasGelu(bias, derivative.data, derivative.row_stride)
             }
             Epilogue::Multiply(factor) => SharedEpilogue::Multiply(*factor),
         }

@@ -25,6 +25,10 @@ impl Right<'_> {
             Right::Packed(p) => (p.rows, p.columns),
         }
     }
+
+    fn is_packed(&self) -> bool {
+        matches!(self, Right::Packed(_))
+    }
 }
 
 /// What becomes of the old C.
@@ -44,12 +48,18 @@ pub fn workspace_len(isa: Isa, m: usize, n: usize, k: usize, right_is_packed: bo
     } else {
         panel_len(n, k, width)
     };
-    panel_len(m, k, height) + right
+    left_len(m, k, height) + right
+}
+
+/// Panels of A, rounded up to a cache line so that no row of a panel of B straddles two.
+fn left_len(m: usize, k: usize, height: usize) -> usize {
+    panel_len(m, k, height).next_multiple_of(16)
 }
 
 /// `c = a b` or `c += a b`, then `epilogue`.
 ///
-/// Shapes: `a` m x k, `b` k x n, `c` m x n, any of them empty. `workspace` has at least [`workspace_len`] places. The result
+/// Shapes: `a` m x k, `b` k x n, `c` m x n, any of them empty; of a packed `b` that is larger, the first k rows and n columns
+/// are used. `workspace` has at least [`workspace_len`] places. The result
 /// does not depend on the number of threads.
 ///
 /// # Panics
@@ -70,10 +80,12 @@ pub fn multiply(
     mut epilogue: Epilogue<'_>,
 ) {
     let (m, k, n) = (a.rows, a.columns, c.columns);
-    assert_eq!(
-        b.shape(),
-        (k, n),
-        "shape of B in a product of {m} x {k} x {n}"
+    let (right_rows, right_columns) = b.shape();
+    assert!(
+        right_columns >= n
+            && right_rows >= k
+            && (b.is_packed() || (right_rows, right_columns) == (k, n)),
+        "B is {right_rows} x {right_columns} in a product of {m} x {k} x {n}"
     );
     assert_eq!(c.rows, m, "rows of C in a product of {m} x {k} x {n}");
     epilogue.check(m, n);
@@ -81,7 +93,7 @@ pub fn multiply(
         return;
     }
     let (height, width) = isa.gemm_tile();
-    let (left, rest) = workspace.split_at_mut(panel_len(m, k, height));
+    let (left, rest) = workspace.split_at_mut(left_len(m, k, height));
     pack(isa, team, a, height, left);
     let right = match b {
         Right::Packed(packed) => packed.data,
@@ -93,7 +105,7 @@ pub fn multiply(
     };
     let blocking = Blocking::new(caches, (height, width), m, n, k, team.workers());
     let target = Target {
-        data: c.data.as_mut_ptr(),
+        data: c.data,
         row_stride: c.row_stride,
     };
     let (left, epilogue) = (&*left, epilogue.shared());
@@ -105,6 +117,7 @@ pub fn multiply(
         isa.run(Block {
             a: left,
             b: right,
+            b_depth: right_rows,
             depth: k,
             slice: blocking.depth,
             rows: i..(i + blocking.rows).min(m),
