@@ -68,24 +68,69 @@ impl<'a, T> Shared<'a, T> {
     }
 }
 
+/// A slice whose parts of equal length are handed out to tasks; the last part may be shorter.
+pub struct Parts<'a> {
+    shared: Shared<'a, f32>,
+    each: usize,
+}
+
+impl<'a> Parts<'a> {
+    /// `data` in parts of `each` values.
+    ///
+    /// # Panics
+    /// When `each` is 0.
+    pub fn new(data: &'a mut [f32], each: usize) -> Parts<'a> {
+        assert!(each > 0, "parts of no values");
+        Parts {
+            shared: Shared::new(data),
+            each,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.shared.len.div_ceil(self.each)
+    }
+}
+
+/// Calls `f(index, parts)` for every index, where `parts[i]` is that part of `data[i]`.
+///
+/// # Panics
+/// When the slices have different numbers of parts.
+pub fn for_parts<const N: usize>(
+    team: &dyn Team,
+    data: [Parts<'_>; N],
+    f: impl Fn(usize, [&mut [f32]; N]) + Sync,
+) {
+    let count = data.first().map_or(0, Parts::count);
+    assert!(
+        data.iter().all(|parts| parts.count() == count),
+        "slices have different numbers of parts"
+    );
+    team.run(count, &|index, _| {
+        let parts = data.each_ref().map(|parts| {
+            let end = ((index + 1) * parts.each).min(parts.shared.len);
+            // SAFETY: each index is one task, and parts of different indices are disjoint.
+            unsafe { parts.shared.part(index * parts.each..end) }
+        });
+        f(index, parts);
+    });
+}
+
 /// A row-major matrix whose rows are handed out to tasks.
 pub struct Rows<'a> {
-    shared: Shared<'a, f32>,
+    data: &'a mut [f32],
     width: usize,
 }
 
 impl<'a> Rows<'a> {
     /// `data` as rows of `width` values.
     pub fn new(data: &'a mut [f32], width: usize) -> Rows<'a> {
-        Rows {
-            shared: Shared::new(data),
-            width,
-        }
+        Rows { data, width }
     }
 }
 
-/// Splits `0..rows` into ranges of `grain` rows and calls `f(range, parts, worker)` for each, where `parts[i]` holds these
-/// rows of `data[i]`. The ranges do not depend on the number of threads.
+/// Splits `0..rows` into ranges of `grain` rows and calls `f(range, parts)` for each, where `parts[i]` holds these rows of
+/// `data[i]`. The ranges do not depend on the number of threads.
 ///
 /// # Panics
 /// When a matrix has fewer than `rows` rows.
@@ -94,16 +139,12 @@ pub fn for_rows<const N: usize>(
     rows: usize,
     grain: usize,
     data: [Rows<'_>; N],
-    f: impl Fn(Range<usize>, [&mut [f32]; N], usize) + Sync,
+    f: impl Fn(Range<usize>, [&mut [f32]; N]) + Sync,
 ) {
     let grain = grain.max(1);
-    team.run(rows.div_ceil(grain), &|task, worker| {
-        let range = task * grain..((task + 1) * grain).min(rows);
-        // SAFETY: each task runs once, and the row ranges of different tasks are disjoint.
-        let parts = data
-            .each_ref()
-            .map(|m| unsafe { m.shared.part(range.start * m.width..range.end * m.width) });
-        f(range, parts, worker);
+    let parts = data.map(|m| Parts::new(&mut m.data[..rows * m.width], grain * m.width));
+    for_parts(team, parts, |index, parts| {
+        f(index * grain..((index + 1) * grain).min(rows), parts);
     });
 }
 
@@ -136,11 +177,8 @@ mod tests {
             7,
             2,
             [Rows::new(&mut a, 3), Rows::new(&mut b, 1)],
-            |range, [a, b], worker| {
-                assert_eq!(
-                    (a.len(), b.len(), worker),
-                    (3 * range.len(), range.len(), 0)
-                );
+            |range, [a, b]| {
+                assert_eq!((a.len(), b.len()), (3 * range.len(), range.len()));
                 a.iter_mut().for_each(|x| *x += 1.0);
                 b.iter_mut().for_each(|x| *x += range.start as f32);
             },

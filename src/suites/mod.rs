@@ -1,1 +1,5 @@
-//! (room to be built)
+//! What is measured: one suite per question.
+
+mod machine;
+
+pub use machine::record_machine;

@@ -1,1 +1,5 @@
-//! (room to be built)
+//! Training: data, optimizer steps, schedules, checkpoints.
+
+pub mod data;
+
+pub use data::{Batch, Dataset};

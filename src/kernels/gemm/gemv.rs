@@ -20,7 +20,7 @@ pub fn gemv(isa: Isa, team: &dyn Team, x: &[f32], b: Matrix<'_>, bias: &[f32], y
     let grain = (32_768 / b.rows.max(1))
         .clamp(16, 4096)
         .next_multiple_of(64);
-    for_rows(team, y.len(), grain, [Rows::new(y, 1)], |range, [y], _| {
+    for_rows(team, y.len(), grain, [Rows::new(y, 1)], |range, [y]| {
         if bias.is_empty() {
             y.fill(0.0);
         } else {

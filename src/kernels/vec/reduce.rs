@@ -36,20 +36,14 @@ pub fn add_column_sums(isa: Isa, team: &dyn Team, m: &[f32], out: &mut [f32]) {
         "{} values are no rows of {columns}",
         m.len()
     );
-    for_rows(
-        team,
-        columns,
-        128,
-        [Rows::new(out, 1)],
-        |range, [out], _| {
-            isa.run(ColumnSums {
-                m,
-                columns,
-                first: range.start,
-                out,
-            });
-        },
-    );
+    for_rows(team, columns, 128, [Rows::new(out, 1)], |range, [out]| {
+        isa.run(ColumnSums {
+            m,
+            columns,
+            first: range.start,
+            out,
+        });
+    });
 }
 
 struct ColumnSums<'a> {
