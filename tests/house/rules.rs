@@ -115,7 +115,15 @@ pub(crate) fn threads(source: &Source) -> Vec<Finding> {
     if source.room() == "parallel" {
         return Vec::new();
     }
-    let words = ["thread::spawn", "thread::scope", "thread::Builder", "rayon"];
+    // `par_iter` runs on the pool that the caller has installed.
+    let words = [
+        "thread::spawn",
+        "thread::scope",
+        "thread::Builder",
+        "ThreadPoolBuilder",
+        "rayon::spawn",
+        "rayon::scope",
+    ];
     named(source, source.product(), &words)
 }
 
