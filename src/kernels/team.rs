@@ -69,17 +69,17 @@ impl<'a, T> Shared<'a, T> {
 }
 
 /// A slice whose parts of equal length are handed out to tasks; the last part may be shorter.
-pub struct Parts<'a> {
-    shared: Shared<'a, f32>,
+pub struct Parts<'a, T> {
+    shared: Shared<'a, T>,
     each: usize,
 }
 
-impl<'a> Parts<'a> {
+impl<'a, T> Parts<'a, T> {
     /// `data` in parts of `each` values.
     ///
     /// # Panics
     /// When `each` is 0.
-    pub fn new(data: &'a mut [f32], each: usize) -> Parts<'a> {
+    pub fn new(data: &'a mut [T], each: usize) -> Parts<'a, T> {
         assert!(each > 0, "parts of no values");
         Parts {
             shared: Shared::new(data),
@@ -96,10 +96,10 @@ impl<'a> Parts<'a> {
 ///
 /// # Panics
 /// When the slices have different numbers of parts.
-pub fn for_parts<const N: usize>(
+pub fn for_parts<T: Send, const N: usize>(
     team: &dyn Team,
-    data: [Parts<'_>; N],
-    f: impl Fn(usize, [&mut [f32]; N]) + Sync,
+    data: [Parts<'_, T>; N],
+    f: impl Fn(usize, [&mut [T]; N]) + Sync,
 ) {
     let count = data.first().map_or(0, Parts::count);
     assert!(

@@ -21,7 +21,7 @@ pub use observer::{Observer, Operator, Pass, Unobserved};
 pub use packed::Packed;
 pub use parameters::{Layer, Layout, Parameters, TensorInfo};
 pub use shape::{Shape, ShapeError};
-pub use transformer::{Tokens, Workspace, backward_and_loss, evaluate, forward};
+pub use transformer::{Tokens, Workspace, backward_and_loss, evaluate, forward, logits};
 
 use crate::kernels::{Isa, Team, gemm::Caches};
 

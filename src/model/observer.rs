@@ -89,7 +89,7 @@ impl Pass {
 }
 
 /// Someone who watches a step.
-pub trait Observer {
+pub trait Observer: Send {
     /// `operator` begins.
     fn enter(&mut self, operator: Operator, pass: Pass);
     /// It ended and did this work.

@@ -143,6 +143,35 @@ pub fn evaluate(
     head.run(compute, None, observer)
 }
 
+/// Appends the logits of a micro-batch whose forward pass was run, rows x V.
+pub fn logits(
+    compute: &Compute<'_>,
+    shape: &Shape,
+    work: &mut Workspace<'_>,
+    tokens: &Tokens<'_>,
+    out: &mut Vec<f32>,
+) {
+    let (d, v) = (shape.d_model, shape.vocab_size);
+    let (scratch, hidden) = (
+        &mut *work.scratch,
+        &work.activations.ln_f[..tokens.inputs.len() * d],
+    );
+    for hidden in hidden.chunks(scratch.chunk * d) {
+        let (count, start) = (hidden.len() / d, out.len());
+        out.resize(start + count * v, 0.0);
+        let head = work.packed.head();
+        linear::forward(
+            compute,
+            count,
+            hidden,
+            head,
+            Epilogue::None,
+            &mut out[start..],
+            &mut scratch.gemm,
+        );
+    }
+}
+
 #[allow(
     clippy::too_many_arguments,
     reason = "the parts of the scratch are borrowed one by one"

@@ -276,7 +276,9 @@ mod tests {
     fn damaged_files_are_reported_and_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         // Nothing mapped is kept: this test, unlike the program, changes files in place.
-        let wanted = ids(&prepare(&corpus(300), 330, Some(folder.path())).unwrap().tokens);
+        let wanted = ids(&prepare(&corpus(300), 330, Some(folder.path()))
+            .unwrap()
+            .tokens);
         for name in names(folder.path()) {
             let path = folder.path().join(&name);
             let good = fs::read(&path).unwrap();
