@@ -82,8 +82,12 @@ pub(crate) fn unsafe_code(source: &Source) -> Vec<Finding> {
     if UNSAFE.contains(&source.path.as_str()) {
         return Vec::new();
     }
-    let words = ["unsafe", "unsafe_code"];
-    named(source, source.all(), &words)
+    unsafe_words(source)
+}
+
+/// Where a file has unsafe code or allows it to the files below.
+pub(crate) fn unsafe_words(source: &Source) -> Vec<Finding> {
+    named(source, source.all(), &["unsafe", "unsafe_code"])
 }
 
 pub(crate) fn serialization(source: &Source) -> Vec<Finding> {
