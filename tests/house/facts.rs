@@ -44,10 +44,19 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
     ("src/kernels/vec", &["map"]),
     ("src/model/ops", &[]),
     ("src/suites", &[]),
-    ("src/report/charts", &[]),
+    ("src/report/charts", &["cache_table", "ceilings"]),
     (
         "src/cli",
-        &["environment", "interrupt", "outcome", "progress"],
+        &[
+            "environment",
+            "interrupt",
+            "outcome",
+            "preparation",
+            "progress",
+            "text_source",
+            "trained",
+            "workers",
+        ],
     ),
     ("src/measure/counters/tables", &[]),
 ];
