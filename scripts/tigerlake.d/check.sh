@@ -12,10 +12,10 @@ cargo test --release --no-run --lib --test parity 2>&1 | tee "$checks/build" | g
   exit 1
 }
 program() {
-  sed -n "s|^ *Executable .*$1 (\(.*\))$|\1|p" "$checks/build"
+  sed -n "s|^ *Executable .*$1[^ ]* (\(.*\))$|\1|p" "$checks/build"
 }
 strip -o "$checks/root/bin/lib-tests" "$(program src/lib.rs)"
-strip -o "$checks/root/bin/parity-tests" "$(program tests/parity.rs)"
+strip -o "$checks/root/bin/parity-tests" "$(program tests/parity)"
 strip -o "$checks/root/bin/loopos" "$(dirname "$(program src/lib.rs)")/../loopos"
 
 # The tests of each guest. Blocks of a product that are larger than a cache are the same for every ISA and take minutes of emulated

@@ -19,12 +19,13 @@ pub(crate) fn finding(source: &Source, line: usize, what: impl Into<String>) -> 
     }
 }
 
+/// Imports of other rooms. Tests may borrow from any: a kernel's test may take its memory from an arena.
 pub(crate) fn imports(source: &Source) -> Vec<Finding> {
     let Some((room, allowed)) = ROOMS.iter().find(|(room, _)| *room == source.room()) else {
         return Vec::new();
     };
     let mut found = Vec::new();
-    for (line, code) in source.all() {
+    for (line, code) in source.product() {
         for target in named_rooms(code) {
             if target != *room && !allowed.contains(&target) {
                 found.push(finding(source, line, format!("{room} imports {target}")));
