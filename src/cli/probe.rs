@@ -44,7 +44,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let machine = Machine::read(&source);
     if let Some(path) = &arguments.record {
         let recording = probe::write_recording(&source);
-        fs::write(path, recording).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+        fs::write(path, recording)
+            .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
         return Ok(Exit::Done);
     }
     let mut text = if arguments.json {
@@ -71,5 +72,9 @@ fn recorded(path: &Path) -> Result<Source, Failure> {
 /// The terminal's width up to 100 columns; without a terminal 88.
 fn style(explain: bool) -> Style {
     let colour = io::stdout().is_terminal() && environment::color();
-    Style { width: 88, colour, explain }
+    Style {
+        width: 88,
+        colour,
+        explain,
+    }
 }
