@@ -5,9 +5,9 @@ use crate::record::Series;
 use crate::report::draw::{
     Align, Area, Axis, Canvas, Curve, Ink, Plot, Stroke, Svg, Type, draw_curves, extents, width,
 };
-use crate::report::values::many;
+use crate::report::values::{claim, many};
 use crate::report::view::{Input, View, at_threads, points};
-use crate::units::{Bytes, digits};
+use crate::units::digits;
 
 /// The row of the list.
 pub(super) const CHART: Chart = Chart {
@@ -117,13 +117,7 @@ fn mark(canvas: &Canvas, plot: &Plot<'_>, claims: &[(String, f64)]) {
         .filter(|claim| claim.1 >= low && claim.1 <= high)
     {
         plot.mark(*bytes, Stroke::dashed(Ink::Gold, 1.0));
-        let text = format!(
-            "{level} {}",
-            Bytes(*bytes)
-                .to_string()
-                .replace(".00 ", " ")
-                .replace(".0 ", " ")
-        );
+        let text = format!("{level} {}", claim(*bytes));
         let long = width(&text, 11.0, false);
         let (x, _) = plot.at(*bytes, 1.0);
         let right = x + 5.0 + long <= plot.area.x + plot.area.width;

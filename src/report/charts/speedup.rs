@@ -4,7 +4,7 @@ use super::{Chart, Frame, Span, Subject};
 use crate::report::draw::{
     Align, Area, Axis, Canvas, Curve, Ink, Point, Stroke, Svg, Type, draw_curves,
 };
-use crate::report::values::known;
+use crate::report::values::{known, sentence};
 use crate::report::view::{Input, View, points};
 use crate::units::digits;
 
@@ -48,7 +48,7 @@ pub(super) fn over_threads(view: &View<'_>, quantity: &str) -> Result<(Vec<Point
         .collect();
     let most = points.iter().map(|point| point.0).fold(0.0, f64::max);
     match points.len() {
-        0 => Err(format!("The run could not measure it. {}", series.how)),
+        0 => Err(sentence(&series.how)),
         1 => Err("Only one thread count was measured, so there is nothing to compare.".to_owned()),
         _ => Ok((points, most)),
     }

@@ -154,9 +154,9 @@ fn told(block: &Block) -> String {
 fn flat(frame: Frame, passes: &[Block], operators: &[Block], step: f64) -> Canvas {
     const TOP: f64 = 22.0;
     const PASS: f64 = 44.0;
-    const OPERATOR: f64 = 56.0;
+    const OPERATOR: f64 = 66.0;
     let foot = TOP + PASS + 4.0 + OPERATOR;
-    let labelled = |block: &Block| fits(block, frame.width * block.share);
+    let labelled = |block: &Block| lines(block, frame.width * block.share).is_some();
     let outside = passes.iter().filter(|block| block.ink == Ink::Quiet);
     let small: Vec<&Block> = operators
         .iter()
@@ -181,17 +181,12 @@ fn flat(frame: Frame, passes: &[Block], operators: &[Block], step: f64) -> Canva
                     block.ink,
                     opacity,
                 );
-                if fits(block, long) {
-                    canvas.text(
-                        (x + 9.0, y + height / 2.0 - 8.0),
-                        &block.label,
-                        Type::plain(Ink::Text),
-                    );
-                    let share = quantity(block.share, "ratio");
-                    canvas.text(
-                        (x + 9.0, y + height / 2.0 + 9.0),
-                        &share,
-                        Type::plain(Ink::Soft),
+                if let Some(lines) = lines(block, long) {
+                    write(
+                        canvas,
+                        (x + 8.0, y + height / 2.0),
+                        &lines,
+                        &quantity(block.share, "ratio"),
                     );
                 }
             });
@@ -201,8 +196,33 @@ fn flat(frame: Frame, passes: &[Block], operators: &[Block], step: f64) -> Canva
     canvas
 }
 
-fn fits(block: &Block, room: f64) -> bool {
-    width(&block.label, 12.0, false).max(width("00.0 %", 12.0, false)) + 16.0 <= room
+/// The name of a block in one or two lines that fit into `room`.
+fn lines(block: &Block, room: f64) -> Option<Vec<&str>> {
+    let fits = |text: &str| width(text, 12.0, false) + 14.0 <= room;
+    let share = fits("00.0 %");
+    if share && fits(&block.label) {
+        return Some(vec![&block.label]);
+    }
+    let (first, second) = block.label.split_once(' ')?;
+    (share && fits(first) && fits(second)).then(|| vec![first, second])
+}
+
+/// The lines of a name, its share under them, centred on the height of `place`.
+fn write(canvas: &Canvas, place: (f64, f64), lines: &[&str], share: &str) {
+    const LINE: f64 = 16.0;
+    let first = place.1 - LINE * lines.len() as f64 / 2.0;
+    for (row, line) in lines.iter().enumerate() {
+        canvas.text(
+            (place.0, first + row as f64 * LINE),
+            line,
+            Type::plain(Ink::Text),
+        );
+    }
+    canvas.text(
+        (place.0, first + lines.len() as f64 * LINE),
+        share,
+        Type::plain(Ink::Soft),
+    );
 }
 
 /// Milliseconds along the upper edge.

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::record::{Metric, Run};
 use crate::report::charts::ceilings::{self, Ceiling};
 use crate::report::draw::clean;
-use crate::report::values::{capital, interval, known, many, parts, quantity, words};
+use crate::report::values::{capital, interval, known, many, parts, quantity, sentence, words};
 use crate::report::view::{View, at_threads, origin};
 use crate::units::digits;
 
@@ -59,7 +59,7 @@ fn pivot(title: &str, how: &str, head: &str, ceilings: &[Ceiling<'_>]) -> Markup
                         @for count in &threads { td.n { (cell(label, *count).and_then(Ceiling::value).map_or_else(|| "\u{2013}".to_owned(), digits)) } }
                     } } }
                 } }
-                @for (names, reason) in reasons { p.sub { (clean(&names.join(", "))) ": " (clean(&reason)) } }
+                @for (_, reason) in reasons { p.sub { "Missing: " (sentence(&clean(&reason))) } }
                 p.sub { @for origin in origins { span.tag { (origin) } " " } }
             }
         }
@@ -173,7 +173,7 @@ pub(super) fn counters(run: &Run) -> Markup {
                     } }
                 } } }
                 @for (names, reason) in missing.iter().take(40) {
-                    p.sub { b { (clean(&names.join(", "))) } ": unavailable. " (clean(reason)) }
+                    p.sub { b { (capital(&clean(&names.join(", ")))) } ": unavailable. " (sentence(&clean(reason))) }
                 }
             }
         }
