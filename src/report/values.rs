@@ -143,9 +143,15 @@ pub(crate) fn capital(text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// As a sentence: with a capital at the start and a full stop at the end.
+/// As a sentence: with a full stop at the end, and a capital at the start unless that is a name like `perf_event_open`.
 pub(crate) fn sentence(text: &str) -> String {
-    let text = capital(text.trim());
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let plain = word.chars().all(|c| c.is_lowercase() || c == ',');
+    let text = if plain {
+        capital(text.trim())
+    } else {
+        text.trim().to_owned()
+    };
     if text.is_empty() || text.ends_with(['.', '!', '?']) {
         text
     } else {
@@ -196,8 +202,13 @@ mod tests {
         assert_eq!(minute("2026-11-22T14:15:03Z"), "2026-11-22 14:15 UTC");
         assert_eq!(minute("yesterday"), "yesterday");
         assert_eq!(
-            [sentence("no PMU here"), sentence("Why?"), sentence(" ")],
-            ["No PMU here.", "Why?", ""]
+            [
+                sentence("no PMU here"),
+                sentence("Why?"),
+                sentence(" "),
+                sentence("io_uring is off")
+            ],
+            ["No PMU here.", "Why?", "", "io_uring is off."]
         );
         assert_eq!(
             [known(Some(f64::NAN)), known(Some(1e300)), known(Some(-2.0))],

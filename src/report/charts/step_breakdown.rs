@@ -199,7 +199,7 @@ fn flat(frame: Frame, passes: &[Block], operators: &[Block], step: f64) -> Canva
 /// The name of a block in one or two lines that fit into `room`.
 fn lines(block: &Block, room: f64) -> Option<Vec<&str>> {
     let fits = |text: &str| width(text, 12.0, false) + 14.0 <= room;
-    let share = fits("00.0 %");
+    let share = fits(&quantity(block.share, "ratio"));
     if share && fits(&block.label) {
         return Some(vec![&block.label]);
     }

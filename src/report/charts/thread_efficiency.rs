@@ -30,12 +30,6 @@ fn inputs(view: &View<'_>) -> Vec<Input> {
 fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     let (points, most) = over_threads(view, "thread_efficiency")?;
     let canvas = Canvas::new(frame.width, if frame.narrow { 280.0 } else { 320.0 });
-    let area = Area {
-        x: 0.0,
-        y: 0.0,
-        width: canvas.width,
-        height: canvas.height,
-    };
     let known: Vec<(f64, f64)> = points
         .iter()
         .filter_map(|point| Some((point.0, point.1?)))
@@ -55,7 +49,7 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     let y = Axis::at(0.0, highest * 1.1, &ticks);
     let plot = draw_curves(
         &canvas,
-        area,
+        canvas.bounds(),
         &curves,
         (thread_axis(most), "threads"),
         (y, "of a thread's speed arrives"),

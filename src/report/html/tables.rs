@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::record::{Metric, Run};
 use crate::report::charts::ceilings::{self, Ceiling};
-use crate::report::draw::clean;
+use crate::report::draw::{clean, clean_lines};
 use crate::report::values::{capital, interval, known, many, parts, quantity, sentence, words};
 use crate::report::view::{View, at_threads, origin};
 use crate::units::digits;
@@ -247,14 +247,13 @@ fn row(metric: &Metric) -> Markup {
 
 /// The effective configuration.
 pub(super) fn config(run: &Run) -> Markup {
-    const LONGEST: usize = 20_000;
+    const LINES: usize = 400;
     let text = serde_json::to_string_pretty(&run.config).unwrap_or_default();
-    let shown: String = text.chars().take(LONGEST).collect();
     html! {
         @if !run.config.is_null() {
             section.card { details.more {
                 summary { "Configuration" span { "as the trainer used it" } }
-                pre { (shown) @if shown.len() < text.len() { "\n\u{2026}" } }
+                pre { (clean_lines(&text, LINES)) }
             } }
         }
     }

@@ -162,16 +162,10 @@ fn axes<'a>(canvas: &'a Canvas, roofs: &Roofs, dots: &[Dot]) -> Plot<'a> {
     let ridge = |roof: Option<&(String, f64)>| roof.map(|roof| top / roof.1);
     let left = ridge(roofs.slanted.first()).map_or(left, |fastest| left.min(fastest / 2.0)) / 2.0;
     let right = ridge(roofs.slanted.last()).map_or(right, |slowest| right.max(slowest)) * 2.2;
-    let area = Area {
-        x: 0.0,
-        y: 0.0,
-        width: canvas.width,
-        height: canvas.height,
-    };
     let x = Axis::decades(left, right);
     let y = Axis::decades((bottom / 2.0).max(top / 1e5), top * 1.35);
     canvas.plot(
-        area,
+        canvas.bounds(),
         roofs.gap(),
         (x, "FLOP per byte moved, as declared"),
         (y, "GFLOP/s"),

@@ -108,5 +108,5 @@ fn core_size(core: &Core<'_>, detailed: bool) -> (f64, f64) {
         .fold(width(&core.title(), 11.0, false), f64::max)
         .min(160.0);
     let height = 22.0 + core.caches.len() as f64 * 17.0 + SQUARE + 12.0;
-    (squares.max(widest + 18.0), height)
+    (squares.max(widest + 18.0).max(112.0), height)
 }
