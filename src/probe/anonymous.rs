@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 /// Files of which only the lines that start with one of these words are kept.
 const KEPT_LINES: [(&str, &[&str]); 4] = [
     ("/proc/cpuinfo", &["processor", "microcode", "cpu MHz"]),
-    ("/proc/meminfo", &["MemTotal", "MemFree", "MemAvailable", "SwapTotal"]),
+    (
+        "/proc/meminfo",
+        &["MemTotal", "MemFree", "MemAvailable", "SwapTotal"],
+    ),
     ("/proc/self/limits", &["Max address space"]),
     ("/proc/self/status", &["VmSize", "Seccomp:"]),
 ];

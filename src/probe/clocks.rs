@@ -41,20 +41,32 @@ pub(super) fn read(source: &Source, topology: &Topology) -> Clocks {
     let leaves = source.first();
     let online: Vec<u32> = topology.cpus.iter().map(|cpu| cpu.id).collect();
     let guest = leaves.under_hypervisor();
-    let cpufreq = Cpufreq { source, online: &online, guest };
+    let cpufreq = Cpufreq {
+        source,
+        online: &online,
+        guest,
+    };
     Clocks {
         tsc_hertz: tsc(&leaves),
         tsc_invariant: match leaves.leaf(0x8000_0007).edx >> 8 & 1 {
             1 => Fact::known(true, "cpuid 0x80000007"),
             _ => Fact::known(false, "cpuid 0x80000007"),
         },
-        clocksource: source.text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        clocksource: source
+            .text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         base_hertz: base(source, &leaves),
-        max_hertz: cpufreq.hertz("cpuinfo_max_freq").or(|| match leaves.leaf(0x16).ebx & 0xFFFF {
-            0 => Fact::unknown("cpuid 0x16 is empty"),
-            megahertz => Fact::known(BTreeMap::from([(online[0], f64::from(megahertz) * 1e6)]), "cpuid 0x16"),
-        }),
-        current_hertz: cpufreq.hertz("scaling_cur_freq").or(|| cpuinfo_megahertz(source, guest)),
+        max_hertz: cpufreq
+            .hertz("cpuinfo_max_freq")
+            .or(|| match leaves.leaf(0x16).ebx & 0xFFFF {
+                0 => Fact::unknown("cpuid 0x16 is empty"),
+                megahertz => Fact::known(
+                    BTreeMap::from([(online[0], f64::from(megahertz) * 1e6)]),
+                    "cpuid 0x16",
+                ),
+            }),
+        current_hertz: cpufreq
+            .hertz("scaling_cur_freq")
+            .or(|| cpuinfo_megahertz(source, guest)),
         governor: cpufreq.words("scaling_governor"),
         driver: cpufreq.words("scaling_driver"),
         turbo: turbo(source, &leaves),
@@ -66,7 +78,11 @@ pub(super) fn read(source: &Source, topology: &Topology) -> Clocks {
 /// volume 3B, "Time-stamp counter"), else the hypervisor's leaf 0x4000_0010.
 fn tsc(leaves: &Leaves) -> Fact<f64> {
     let ratio = leaves.leaf(0x15);
-    let hypervisor = if leaves.highest(HYPERVISOR) >= HYPERVISOR + 0x10 { leaves.leaf(HYPERVISOR + 0x10).eax } else { 0 };
+    let hypervisor = if leaves.highest(HYPERVISOR) >= HYPERVISOR + 0x10 {
+        leaves.leaf(HYPERVISOR + 0x10).eax
+    } else {
+        0
+    };
     let base = leaves.leaf(0x16).eax & 0xFFFF;
     let has_ratio = ratio.eax != 0 && ratio.ebx != 0;
     if has_ratio && ratio.ecx != 0 {
@@ -75,10 +91,19 @@ fn tsc(leaves: &Leaves) -> Fact<f64> {
     } else if hypervisor != 0 {
         Fact::known(f64::from(hypervisor) * 1e3, "cpuid 0x40000010")
     } else if has_ratio && base != 0 {
-        Fact::known(f64::from(base) * 1e6, "cpuid 0x16, as 0x15 tells no crystal")
+        Fact::known(
+            f64::from(base) * 1e6,
+            "cpuid 0x16, as 0x15 tells no crystal",
+        )
     } else {
-        let place = if leaves.under_hypervisor() { ", nor does the hypervisor in 0x40000010" } else { "" };
-        Fact::unknown(format!("CPUID 0x15 and 0x16 do not tell{place}; a benchmark measures it"))
+        let place = if leaves.under_hypervisor() {
+            ", nor does the hypervisor in 0x40000010"
+        } else {
+            ""
+        };
+        Fact::unknown(format!(
+            "CPUID 0x15 and 0x16 do not tell{place}; a benchmark measures it"
+        ))
     }
 }
 
@@ -91,10 +116,16 @@ fn base(source: &Source, leaves: &Leaves) -> Fact<f64> {
     if kilohertz.value().is_some() {
         return kilohertz.map(|kilohertz| kilohertz as f64 * 1e3);
     }
+    let megahertz = source.number("/sys/devices/system/cpu/cpu0/acpi_cppc/nominal_freq");
+    if megahertz.value().is_some_and(|&megahertz| megahertz > 0) {
+        return megahertz.map(|megahertz| megahertz as f64 * 1e6);
+    }
     let brand = super::processor::brand(leaves);
     match brand_hertz(&brand) {
         Some(hertz) => Fact::known(hertz, "the processor's name"),
-        None => Fact::unknown("CPUID 0x16 is empty, cpufreq tells no base_frequency, and the name holds none"),
+        None => {
+            Fact::unknown("neither CPUID 0x16, cpufreq, ACPI nor the processor's name tells it")
+        }
     }
 }
 
@@ -130,16 +161,29 @@ impl Cpufreq<'_> {
             Some((cpu, *kilohertz.value()? as f64 * 1e3))
         };
         let all: BTreeMap<u32, f64> = self.online.iter().filter_map(read).collect();
-        if all.is_empty() { self.absent() } else { Fact::known(all, Self::path("*", name)) }
+        if all.is_empty() {
+            self.absent()
+        } else {
+            Fact::known(all, Self::path("*", name))
+        }
     }
 
     /// A word that is usually the same on all CPUs; several are joined.
     fn words(&self, name: &str) -> Fact<String> {
-        let read = |cpu: &u32| self.source.text(&Self::path(&cpu.to_string(), name)).value().cloned();
+        let read = |cpu: &u32| {
+            self.source
+                .text(&Self::path(&cpu.to_string(), name))
+                .value()
+                .cloned()
+        };
         let mut words: Vec<String> = self.online.iter().filter_map(read).collect();
         words.sort();
         words.dedup();
-        if words.is_empty() { self.absent() } else { Fact::known(words.join(", "), Self::path("*", name)) }
+        if words.is_empty() {
+            self.absent()
+        } else {
+            Fact::known(words.join(", "), Self::path("*", name))
+        }
     }
 
     fn absent<T>(&self) -> Fact<T> {
@@ -155,14 +199,23 @@ fn cpuinfo_megahertz(source: &Source, guest: bool) -> PerCpu {
     let mut all = BTreeMap::new();
     let mut cpu = None;
     let cpuinfo = source.text("/proc/cpuinfo");
-    for line in cpuinfo.value().map(String::as_str).unwrap_or_default().lines() {
+    for line in cpuinfo
+        .value()
+        .map(String::as_str)
+        .unwrap_or_default()
+        .lines()
+    {
         let Some((key, value)) = line.split_once(':') else {
             continue;
         };
         match (key.trim(), cpu) {
             ("processor", _) => cpu = value.trim().parse::<u32>().ok(),
             ("cpu MHz", Some(cpu)) => {
-                let megahertz = value.trim().parse::<f64>().ok().filter(|megahertz| megahertz.is_finite() && *megahertz > 0.0);
+                let megahertz = value
+                    .trim()
+                    .parse::<f64>()
+                    .ok()
+                    .filter(|megahertz| megahertz.is_finite() && *megahertz > 0.0);
                 all.extend(megahertz.map(|megahertz| (cpu, megahertz * 1e6)));
             }
             _ => {}
@@ -172,20 +225,27 @@ fn cpuinfo_megahertz(source: &Source, guest: bool) -> PerCpu {
         (true, _) => Fact::unknown("neither cpufreq nor /proc/cpuinfo tells it"),
         (false, false) => Fact::known(all, "/proc/cpuinfo"),
         // A guest's /proc/cpuinfo repeats the TSC's rate: that is no frequency of a core.
-        (false, true) => Fact::unknown("a virtual machine does not tell it; a benchmark measures it"),
+        (false, true) => {
+            Fact::unknown("a virtual machine does not tell it; a benchmark measures it")
+        }
     }
 }
 
 /// The switch of intel_pstate, else of other drivers, else leaf 6, which on Intel tells whether turbo is available and on.
 fn turbo(source: &Source, leaves: &Leaves) -> Fact<bool> {
-    let switches = [("/sys/devices/system/cpu/intel_pstate/no_turbo", 0), ("/sys/devices/system/cpu/cpufreq/boost", 1)];
+    let switches = [
+        ("/sys/devices/system/cpu/intel_pstate/no_turbo", 0),
+        ("/sys/devices/system/cpu/cpufreq/boost", 1),
+    ];
     for (path, on) in switches {
         if let Fact::Known { value, source } = source.number(path) {
             return Fact::known(value == on, source);
         }
     }
     match leaves.vendor().as_str() {
-        _ if leaves.under_hypervisor() => Fact::unknown("a virtual machine shows no turbo switch: the host has it"),
+        _ if leaves.under_hypervisor() => {
+            Fact::unknown("a virtual machine shows no turbo switch: the host has it")
+        }
         "GenuineIntel" => Fact::known(leaves.leaf(6).eax >> 1 & 1 == 1, "cpuid 0x6"),
         _ => Fact::unknown("neither intel_pstate nor cpufreq shows a switch"),
     }
@@ -195,15 +255,29 @@ fn turbo(source: &Source, leaves: &Leaves) -> Fact<bool> {
 fn power_limits(source: &Source) -> Fact<Vec<(String, f64)>> {
     let folder = "/sys/class/powercap";
     let mut limits = Vec::new();
-    for zone in source.names(folder).iter().filter(|zone| zone.matches(':').count() == 1).take(32) {
-        let text = |name: &str| source.text(&format!("{folder}/{zone}/{name}")).value().cloned();
+    for zone in source
+        .names(folder)
+        .iter()
+        .filter(|zone| zone.matches(':').count() == 1)
+        .take(32)
+    {
+        let text = |name: &str| {
+            source
+                .text(&format!("{folder}/{zone}/{name}"))
+                .value()
+                .cloned()
+        };
         let domain = text("name").unwrap_or_else(|| zone.clone());
         let interface = if zone.contains("mmio") { " (mmio)" } else { "" };
         for constraint in 0..3 {
-            let watts = text(&format!("constraint_{constraint}_power_limit_uw")).and_then(|text| text.parse::<u64>().ok());
+            let watts = text(&format!("constraint_{constraint}_power_limit_uw"))
+                .and_then(|text| text.parse::<u64>().ok());
             let name = text(&format!("constraint_{constraint}_name"));
             if let (Some(microwatts), Some(name)) = (watts, name) {
-                limits.push((format!("{domain} {name}{interface}"), microwatts as f64 / 1e6));
+                limits.push((
+                    format!("{domain} {name}{interface}"),
+                    microwatts as f64 / 1e6,
+                ));
             }
         }
     }
@@ -227,7 +301,9 @@ fn show_per_cpu(all: &BTreeMap<u32, f64>) -> (Value, String) {
     let text = match groups.as_slice() {
         [(hertz, _)] => Hertz(*hertz).to_string(),
         few if few.len() <= 3 => {
-            let parts = few.iter().map(|(hertz, cpus)| format!("{} (CPU {})", Hertz(*hertz), format_cpu_list(cpus)));
+            let parts = few
+                .iter()
+                .map(|(hertz, cpus)| format!("{} (CPU {})", Hertz(*hertz), format_cpu_list(cpus)));
             parts.collect::<Vec<_>>().join(", ")
         }
         many => format!("{} to {}", Hertz(many[many.len() - 1].0), Hertz(highest)),
@@ -242,24 +318,61 @@ impl Clocks {
         let hertz = |&hertz: &f64| (Value::Real(hertz), Hertz(hertz).to_string());
         vec![
             Entry::new(section, "clock.base_hertz", "base", &self.base_hertz, hertz),
-            Entry::new(section, "clock.max_hertz", "highest", &self.max_hertz, show_per_cpu),
-            Entry::new(section, "clock.current_hertz", "now", &self.current_hertz, show_per_cpu),
-            Entry::new(section, "clock.tsc_hertz", "TSC", &self.tsc_hertz, |&hertz| {
-                (Value::Real(hertz), format!("{:.3} MHz", hertz / 1e6))
-            }),
-            Entry::new(section, "clock.tsc_invariant", "TSC invariant", &self.tsc_invariant, |&yes| {
-                (Value::Bool(yes), if yes { "yes" } else { "not announced" }.to_string())
-            }),
+            Entry::new(
+                section,
+                "clock.max_hertz",
+                "highest",
+                &self.max_hertz,
+                show_per_cpu,
+            ),
+            Entry::new(
+                section,
+                "clock.current_hertz",
+                "now",
+                &self.current_hertz,
+                show_per_cpu,
+            ),
+            Entry::new(
+                section,
+                "clock.tsc_hertz",
+                "TSC",
+                &self.tsc_hertz,
+                |&hertz| (Value::Real(hertz), format!("{:.3} MHz", hertz / 1e6)),
+            ),
+            Entry::new(
+                section,
+                "clock.tsc_invariant",
+                "TSC invariant",
+                &self.tsc_invariant,
+                |&yes| {
+                    (
+                        Value::Bool(yes),
+                        if yes { "yes" } else { "not announced" }.to_string(),
+                    )
+                },
+            ),
             Entry::text(section, "clock.source", "kernel's clock", &self.clocksource),
             Entry::text(section, "clock.governor", "governor", &self.governor),
             Entry::text(section, "clock.driver", "driver", &self.driver),
             Entry::new(section, "clock.turbo", "turbo", &self.turbo, |&on| {
                 (Value::Bool(on), if on { "on" } else { "off" }.to_string())
             }),
-            Entry::new(section, "power.limits_watts", "power limits", &self.power_limits, |limits| {
-                let parts: Vec<String> = limits.iter().map(|(name, watts)| format!("{name} {watts:.0} W")).collect();
-                (Value::List(parts.iter().cloned().map(Value::Text).collect()), parts.join(", "))
-            }),
+            Entry::new(
+                section,
+                "power.limits_watts",
+                "power limits",
+                &self.power_limits,
+                |limits| {
+                    let parts: Vec<String> = limits
+                        .iter()
+                        .map(|(name, watts)| format!("{name} {watts:.0} W"))
+                        .collect();
+                    (
+                        Value::List(parts.iter().cloned().map(Value::Text).collect()),
+                        parts.join(", "),
+                    )
+                },
+            ),
         ]
     }
 }
@@ -272,7 +385,9 @@ mod tests {
     fn leaves(answers: &[(u32, [u32; 4])]) -> Leaves {
         let mut leaves = Leaves::default();
         for (leaf, [eax, ebx, ecx, edx]) in answers.iter().copied() {
-            leaves.answers.insert((leaf, 0), Registers { eax, ebx, ecx, edx });
+            leaves
+                .answers
+                .insert((leaf, 0), Registers { eax, ebx, ecx, edx });
         }
         leaves
     }
@@ -281,9 +396,17 @@ mod tests {
     fn the_tsc_by_every_source() {
         let alder_lake = leaves(&[(0, [0x20, 0, 0, 0]), (0x15, [2, 188, 38_400_000, 0])]);
         assert_eq!(tsc(&alder_lake), Fact::known(3.6096e9, "cpuid 0x15"));
-        let no_crystal = leaves(&[(0, [0x16, 0, 0, 0]), (0x15, [2, 200, 0, 0]), (0x16, [2400, 4200, 100, 0])]);
+        let no_crystal = leaves(&[
+            (0, [0x16, 0, 0, 0]),
+            (0x15, [2, 200, 0, 0]),
+            (0x16, [2400, 4200, 100, 0]),
+        ]);
         assert_eq!(tsc(&no_crystal).value(), Some(&2.4e9));
-        let guest = leaves(&[(1, [0, 0, 1 << 31, 0]), (0x4000_0000, [0x4000_0010, 0, 0, 0]), (0x4000_0010, [2_445_406, 0, 0, 0])]);
+        let guest = leaves(&[
+            (1, [0, 0, 1 << 31, 0]),
+            (0x4000_0000, [0x4000_0010, 0, 0, 0]),
+            (0x4000_0010, [2_445_406, 0, 0, 0]),
+        ]);
         assert_eq!(tsc(&guest), Fact::known(2.445406e9, "cpuid 0x40000010"));
         let mute = leaves(&[(0, [0x16, 0, 0, 0])]);
         assert!(tsc(&mute).reason().unwrap().contains("0x15"));
@@ -291,9 +414,19 @@ mod tests {
 
     #[test]
     fn a_base_frequency_in_the_name() {
-        assert_eq!(brand_hertz("11th Gen Intel(R) Core(TM) i5-1135G7 @ 2.40GHz"), Some(2.4e9));
+        assert_eq!(
+            brand_hertz("11th Gen Intel(R) Core(TM) i5-1135G7 @ 2.40GHz"),
+            Some(2.4e9)
+        );
         assert_eq!(brand_hertz("Intel(R) Atom(TM) CPU @ 800MHz"), Some(8e8));
-        for name in ["AMD EPYC 7B13", "x @ fast", "x @ -1GHz", "x @ nanGHz", "@", ""] {
+        for name in [
+            "AMD EPYC 7B13",
+            "x @ fast",
+            "x @ -1GHz",
+            "x @ nanGHz",
+            "@",
+            "",
+        ] {
             assert_eq!(brand_hertz(name), None, "{name}");
         }
     }
@@ -301,6 +434,9 @@ mod tests {
     #[test]
     fn groups_of_cpus_with_their_own_highest_frequency() {
         let hybrid = BTreeMap::from([(0, 5e9), (1, 5e9), (2, 3.8e9)]);
-        assert_eq!(show_per_cpu(&hybrid).1, "5.00 GHz (CPU 0-1), 3.80 GHz (CPU 2)");
+        assert_eq!(
+            show_per_cpu(&hybrid).1,
+            "5.00 GHz (CPU 0-1), 3.80 GHz (CPU 2)"
+        );
     }
 }

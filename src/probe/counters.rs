@@ -28,15 +28,23 @@ pub struct Counters {
 /// Reads what perf offers.
 pub(super) fn read(source: &Source) -> Counters {
     let leaves = source.first();
-    let paranoid = source.text("/proc/sys/kernel/perf_event_paranoid").read("a number", |text| text.parse().ok());
+    let paranoid = source
+        .text("/proc/sys/kernel/perf_event_paranoid")
+        .read("a number", |text| text.parse().ok());
     let folder = "/sys/bus/event_source/devices";
     let names = source.names(folder);
     let architecture = architecture(&leaves);
     let circumstances = Circumstances {
         paranoid: paranoid.value().copied(),
-        filtered: source.text("/proc/self/status").value().is_some_and(|text| {
-            text.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"))
-        }),
+        filtered: source
+            .text("/proc/self/status")
+            .value()
+            .is_some_and(|text| {
+                text.lines().any(|line| {
+                    line.strip_prefix("Seccomp:")
+                        .is_some_and(|mode| mode.trim() == "2")
+                })
+            }),
         guest: leaves.under_hypervisor(),
         announced: architecture.value().is_some(),
     };
@@ -46,7 +54,9 @@ pub(super) fn read(source: &Source) -> Counters {
     };
     Counters {
         pmus: match names.is_empty() {
-            true => Fact::unknown(format!("{folder}: no such folder, or empty: the kernel has no perf events")),
+            true => Fact::unknown(format!(
+                "{folder}: no such folder, or empty: the kernel has no perf events"
+            )),
             false => Fact::known(names, folder),
         },
         paranoid,
@@ -54,7 +64,9 @@ pub(super) fn read(source: &Source) -> Counters {
         cycles: trial(Event::Cycles),
         instructions: trial(Event::Instructions),
         task_clock: trial(Event::TaskClock),
-        watchdog: source.number("/proc/sys/kernel/nmi_watchdog").map(|number| number != 0),
+        watchdog: source
+            .number("/proc/sys/kernel/nmi_watchdog")
+            .map(|number| number != 0),
     }
 }
 
@@ -68,10 +80,13 @@ struct Circumstances {
 
 fn judge(event: Event, outcome: Outcome, seen: &Circumstances) -> Fact<u64> {
     match outcome {
-        Outcome::Counted { count, running: true } if count > 0 => Fact::known(count, "perf_event_open"),
-        Outcome::Counted { running: true, .. } => {
-            Fact::unknown("it opens but stays at zero: the PMU is announced and does not count (common in virtual machines)")
-        }
+        Outcome::Counted {
+            count,
+            running: true,
+        } if count > 0 => Fact::known(count, "perf_event_open"),
+        Outcome::Counted { running: true, .. } => Fact::unknown(
+            "it opens but stays at zero: the PMU is announced and does not count (common in virtual machines)",
+        ),
         Outcome::Counted { running: false, .. } => {
             Fact::unknown("it opens but never gets onto the CPU: something else holds the counters")
         }
@@ -108,7 +123,12 @@ fn refusal(event: Event, number: i32, seen: &Circumstances) -> String {
 fn architecture(leaves: &Leaves) -> Fact<(u32, u32, u32, u32)> {
     let intel = leaves.leaf(0xA);
     if intel.eax & 0xFF != 0 {
-        let numbers = (intel.eax & 0xFF, intel.eax >> 8 & 0xFF, intel.eax >> 16 & 0xFF, intel.edx & 0x1F);
+        let numbers = (
+            intel.eax & 0xFF,
+            intel.eax >> 8 & 0xFF,
+            intel.eax >> 16 & 0xFF,
+            intel.edx & 0x1F,
+        );
         return Fact::known(numbers, "cpuid 0xa");
     }
     let amd = leaves.leaf(0x8000_0022);
@@ -128,30 +148,69 @@ impl Counters {
         let works = |_: &u64| (Value::Bool(true), "counts".to_string());
         vec![
             Entry::new(section, "perf.cycles", "cycles", &self.cycles, works),
-            Entry::new(section, "perf.instructions", "instructions", &self.instructions, works),
-            Entry::new(section, "perf.task_clock", "task clock", &self.task_clock, works),
-            Entry::new(section, "perf.architecture", "core PMU", &self.architecture, |&(version, general, bits, fixed)| {
-                let list = [version, general, bits, fixed].map(|number| Value::count(number));
-                let text = format!("version {version}, {general} counters of {bits} bits, {fixed} fixed");
-                (Value::List(list.into()), text)
-            }),
+            Entry::new(
+                section,
+                "perf.instructions",
+                "instructions",
+                &self.instructions,
+                works,
+            ),
+            Entry::new(
+                section,
+                "perf.task_clock",
+                "task clock",
+                &self.task_clock,
+                works,
+            ),
+            Entry::new(
+                section,
+                "perf.architecture",
+                "core PMU",
+                &self.architecture,
+                |&(version, general, bits, fixed)| {
+                    let list = [version, general, bits, fixed].map(|number| Value::count(number));
+                    let text = format!(
+                        "version {version}, {general} counters of {bits} bits, {fixed} fixed"
+                    );
+                    (Value::List(list.into()), text)
+                },
+            ),
             Entry::new(section, "perf.pmus", "PMUs", &self.pmus, |names| {
-                (Value::List(names.iter().cloned().map(Value::Text).collect()), names.join(", "))
+                (
+                    Value::List(names.iter().cloned().map(Value::Text).collect()),
+                    names.join(", "),
+                )
             }),
-            Entry::new(section, "perf.paranoid", "perf_event_paranoid", &self.paranoid, |&level| {
-                let meaning = match level {
-                    i64::MIN..=-1 => "everything is allowed",
-                    0 => "the whole system may be counted, raw tracepoints not",
-                    1 => "own processes, kernel included",
-                    2 => "own processes, user mode only",
-                    _ => "nothing without CAP_PERFMON",
-                };
-                (Value::Integer(level), format!("{level}: {meaning}"))
-            }),
-            Entry::new(section, "perf.nmi_watchdog", "NMI watchdog", &self.watchdog, |&on| {
-                let text = if on { "on: it holds one counter" } else { "off" };
-                (Value::Bool(on), text.to_string())
-            }),
+            Entry::new(
+                section,
+                "perf.paranoid",
+                "perf_event_paranoid",
+                &self.paranoid,
+                |&level| {
+                    let meaning = match level {
+                        i64::MIN..=-1 => "everything is allowed",
+                        0 => "the whole system may be counted, raw tracepoints not",
+                        1 => "own processes, kernel included",
+                        2 => "own processes, user mode only",
+                        _ => "nothing without CAP_PERFMON",
+                    };
+                    (Value::Integer(level), format!("{level}: {meaning}"))
+                },
+            ),
+            Entry::new(
+                section,
+                "perf.nmi_watchdog",
+                "NMI watchdog",
+                &self.watchdog,
+                |&on| {
+                    let text = if on {
+                        "on: it holds one counter"
+                    } else {
+                        "off"
+                    };
+                    (Value::Bool(on), text.to_string())
+                },
+            ),
         ]
     }
 }
@@ -160,7 +219,12 @@ impl Counters {
 mod tests {
     use super::*;
 
-    const QUIET: Circumstances = Circumstances { paranoid: Some(2), filtered: false, guest: true, announced: false };
+    const QUIET: Circumstances = Circumstances {
+        paranoid: Some(2),
+        filtered: false,
+        guest: true,
+        announced: false,
+    };
 
     #[test]
     fn every_refusal_has_its_reason() {
@@ -169,21 +233,70 @@ mod tests {
             assert!(reason.contains(words), "{reason}");
         };
         says(libc::ENOENT, &QUIET, "virtual machine");
-        says(libc::ENOENT, &Circumstances { announced: true, ..QUIET }, "broken");
-        says(libc::ENOENT, &Circumstances { guest: false, ..QUIET }, "announces none");
-        says(libc::EACCES, &Circumstances { paranoid: Some(4), ..QUIET }, "paranoid is 4");
-        says(libc::EPERM, &Circumstances { filtered: true, ..QUIET }, "seccomp");
+        says(
+            libc::ENOENT,
+            &Circumstances {
+                announced: true,
+                ..QUIET
+            },
+            "broken",
+        );
+        says(
+            libc::ENOENT,
+            &Circumstances {
+                guest: false,
+                ..QUIET
+            },
+            "announces none",
+        );
+        says(
+            libc::EACCES,
+            &Circumstances {
+                paranoid: Some(4),
+                ..QUIET
+            },
+            "paranoid is 4",
+        );
+        says(
+            libc::EPERM,
+            &Circumstances {
+                filtered: true,
+                ..QUIET
+            },
+            "seccomp",
+        );
         says(libc::ENOSYS, &QUIET, "no perf_event_open");
         says(24, &QUIET, "Too many open files");
     }
 
     #[test]
     fn a_counter_that_stays_at_zero_is_not_believed() {
-        let zero = judge(Event::Cycles, Outcome::Counted { count: 0, running: true }, &QUIET);
+        let zero = judge(
+            Event::Cycles,
+            Outcome::Counted {
+                count: 0,
+                running: true,
+            },
+            &QUIET,
+        );
         assert!(zero.reason().unwrap().contains("zero"));
-        let idle = judge(Event::Cycles, Outcome::Counted { count: 5, running: false }, &QUIET);
+        let idle = judge(
+            Event::Cycles,
+            Outcome::Counted {
+                count: 5,
+                running: false,
+            },
+            &QUIET,
+        );
         assert!(idle.reason().unwrap().contains("never"));
-        let good = judge(Event::Cycles, Outcome::Counted { count: 5, running: true }, &QUIET);
+        let good = judge(
+            Event::Cycles,
+            Outcome::Counted {
+                count: 5,
+                running: true,
+            },
+            &QUIET,
+        );
         assert_eq!(good.value(), Some(&5));
     }
 }

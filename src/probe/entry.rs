@@ -92,7 +92,8 @@ impl Entry {
         show: impl FnOnce(&T) -> (Value, String),
     ) -> Entry {
         let shown = fact.value().map(show);
-        let (value, text) = shown.map_or((None, String::new()), |(value, text)| (Some(value), text));
+        let (value, text) =
+            shown.map_or((None, String::new()), |(value, text)| (Some(value), text));
         Entry {
             section,
             key: key.to_string(),
@@ -106,11 +107,15 @@ impl Entry {
 
     /// A fact that is a text already.
     pub(super) fn text(section: Section, key: &str, label: &str, fact: &Fact<String>) -> Entry {
-        Entry::new(section, key, label, fact, |text| (Value::Text(text.clone()), text.clone()))
+        Entry::new(section, key, label, fact, |text| {
+            (Value::Text(text.clone()), text.clone())
+        })
     }
 
     /// A fact that is a whole number, shown as it is.
     pub(super) fn number(section: Section, key: &str, label: &str, fact: &Fact<u64>) -> Entry {
-        Entry::new(section, key, label, fact, |&number| (Value::count(number), number.to_string()))
+        Entry::new(section, key, label, fact, |&number| {
+            (Value::count(number), number.to_string())
+        })
     }
 }

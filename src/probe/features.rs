@@ -58,7 +58,13 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the page.
-    pub const ALL: [Group; 5] = [Group::Base, Group::Avx, Group::Avx512, Group::Amx, Group::Crypto];
+    pub const ALL: [Group; 5] = [
+        Group::Base,
+        Group::Avx,
+        Group::Avx512,
+        Group::Amx,
+        Group::Crypto,
+    ];
 
     /// The heading.
     pub fn title(self) -> &'static str {
@@ -82,7 +88,16 @@ enum Register {
 use Register::{Eax, Ebx, Ecx, Edx};
 
 /// A row of the table: Linux' name, a person's name, group, leaf, subleaf, register, bit, needed state.
-type Row = (&'static str, &'static str, Group, u32, u32, Register, u32, State);
+type Row = (
+    &'static str,
+    &'static str,
+    Group,
+    u32,
+    u32,
+    Register,
+    u32,
+    State,
+);
 
 use Group::{Amx, Avx, Avx512, Base as Scalar, Crypto};
 use State::{Base, Egpr, Tiles, Ymm, Zmm};
@@ -112,7 +127,16 @@ const TABLE: &[Row] = &[
     ("avx_vnni", "AVX-VNNI", Avx, 0x7, 1, Eax, 4, Ymm),
     ("avx_ifma", "AVX-IFMA", Avx, 0x7, 1, Eax, 23, Ymm),
     ("avx_vnni_int8", "AVX-VNNI-INT8", Avx, 0x7, 1, Edx, 4, Ymm),
-    ("avx_vnni_int16", "AVX-VNNI-INT16", Avx, 0x7, 1, Edx, 10, Ymm),
+    (
+        "avx_vnni_int16",
+        "AVX-VNNI-INT16",
+        Avx,
+        0x7,
+        1,
+        Edx,
+        10,
+        Ymm,
+    ),
     ("avx_ne_convert", "AVX-NE-CONVERT", Avx, 0x7, 1, Edx, 5, Ymm),
     ("avx512f", "F", Avx512, 0x7, 0, Ebx, 16, Zmm),
     ("avx512dq", "DQ", Avx512, 0x7, 0, Ebx, 17, Zmm),
@@ -124,8 +148,26 @@ const TABLE: &[Row] = &[
     ("avx512_vbmi2", "VBMI2", Avx512, 0x7, 0, Ecx, 6, Zmm),
     ("avx512_vnni", "VNNI", Avx512, 0x7, 0, Ecx, 11, Zmm),
     ("avx512_bitalg", "BITALG", Avx512, 0x7, 0, Ecx, 12, Zmm),
-    ("avx512_vpopcntdq", "VPOPCNTDQ", Avx512, 0x7, 0, Ecx, 14, Zmm),
-    ("avx512_vp2intersect", "VP2INTERSECT", Avx512, 0x7, 0, Edx, 8, Zmm),
+    (
+        "avx512_vpopcntdq",
+        "VPOPCNTDQ",
+        Avx512,
+        0x7,
+        0,
+        Ecx,
+        14,
+        Zmm,
+    ),
+    (
+        "avx512_vp2intersect",
+        "VP2INTERSECT",
+        Avx512,
+        0x7,
+        0,
+        Edx,
+        8,
+        Zmm,
+    ),
     ("avx512_bf16", "BF16", Avx512, 0x7, 1, Eax, 5, Zmm),
     ("avx512_fp16", "FP16", Avx512, 0x7, 0, Edx, 23, Zmm),
     ("avx512_4vnniw", "4VNNIW", Avx512, 0x7, 0, Edx, 2, Zmm),
@@ -178,7 +220,8 @@ pub struct Features {
 /// Reads every instruction set on every CPU that was visited.
 pub(super) fn read(source: &Source) -> Features {
     let cpus: Vec<&Leaves> = source.cpus.values().collect();
-    let on_all = |test: &dyn Fn(&Leaves) -> bool| !cpus.is_empty() && cpus.iter().all(|leaves| test(leaves));
+    let on_all =
+        |test: &dyn Fn(&Leaves) -> bool| !cpus.is_empty() && cpus.iter().all(|leaves| test(leaves));
     let mut mixed = Vec::new();
     let mut list = Vec::new();
     for row in TABLE {
@@ -187,15 +230,29 @@ pub(super) fn read(source: &Source) -> Features {
             mixed.push(row.0);
         }
         let os = cpu && on_all(&|leaves| row.7.enabled(leaves.xcr0));
-        list.push(Feature { name: row.0, title: row.1, group: row.2, cpu, os });
+        list.push(Feature {
+            name: row.0,
+            title: row.1,
+            group: row.2,
+            cpu,
+            os,
+        });
     }
     let first = source.first();
     let xcr0 = match (first.xcr0, cpus.is_empty()) {
         (Some(xcr0), _) => Fact::known(xcr0, "xgetbv"),
-        (None, false) => Fact::unknown("the system has not enabled XSAVE (CPUID 0x1 lacks OSXSAVE), so XGETBV must not run"),
+        (None, false) => Fact::unknown(
+            "the system has not enabled XSAVE (CPUID 0x1 lacks OSXSAVE), so XGETBV must not run",
+        ),
         (None, true) => Fact::unknown("no CPU could be asked for its CPUID"),
     };
-    Features { list, xcr0, avx10: avx10(&first), tiles: tiles(&first), mixed }
+    Features {
+        list,
+        xcr0,
+        avx10: avx10(&first),
+        tiles: tiles(&first),
+        mixed,
+    }
 }
 
 fn announced(leaves: &Leaves, row: &Row) -> bool {
@@ -220,7 +277,10 @@ fn avx10(leaves: &Leaves) -> Fact<Option<(u32, u32)>> {
         return Fact::known(None, "cpuid 0x7.1");
     }
     let answer = leaves.leaf(0x24).ebx;
-    let bits = [(18, 512), (17, 256)].into_iter().find(|(bit, _)| answer >> bit & 1 == 1).map_or(128, |(_, bits)| bits);
+    let bits = [(18, 512), (17, 256)]
+        .into_iter()
+        .find(|(bit, _)| answer >> bit & 1 == 1)
+        .map_or(128, |(_, bits)| bits);
     match answer & 0xFF {
         0 => Fact::unknown("cpuid 0x24 tells no version"),
         version => Fact::known(Some((version, bits)), "cpuid 0x24"),
@@ -235,46 +295,92 @@ fn tiles(leaves: &Leaves) -> Fact<Option<(u32, u32, u32)>> {
     let palette = leaves.subleaf(0x1D, 1);
     match palette.ebx {
         0 => Fact::unknown("cpuid 0x1d tells no tile palette"),
-        size => Fact::known(Some((size >> 16, palette.ecx & 0xFFFF, size & 0xFFFF)), "cpuid 0x1d"),
+        size => Fact::known(
+            Some((size >> 16, palette.ecx & 0xFFFF, size & 0xFFFF)),
+            "cpuid 0x1d",
+        ),
     }
 }
 
 impl Features {
     /// The CPU has it and the system enables it. Names are Linux' own.
     pub fn has(&self, name: &str) -> bool {
-        self.list.iter().any(|feature| feature.name == name && feature.os)
+        self.list
+            .iter()
+            .any(|feature| feature.name == name && feature.os)
     }
 
     /// The CPU has it, whatever the system does.
     pub fn in_cpu(&self, name: &str) -> bool {
-        self.list.iter().any(|feature| feature.name == name && feature.cpu)
+        self.list
+            .iter()
+            .any(|feature| feature.name == name && feature.cpu)
     }
 
     /// The facts beside the list itself.
     pub(super) fn entries(&self) -> Vec<Entry> {
         let section = Section::Instructions;
-        let mut entries = vec![Entry::new(section, "features.xcr0", "enabled states", &self.xcr0, |&xcr0| {
-            (Value::Text(format!("{xcr0:#x}")), format!("{} (XCR0 {xcr0:#x})", states(xcr0)))
-        })];
+        let mut entries = vec![Entry::new(
+            section,
+            "features.xcr0",
+            "enabled states",
+            &self.xcr0,
+            |&xcr0| {
+                (
+                    Value::Text(format!("{xcr0:#x}")),
+                    format!("{} (XCR0 {xcr0:#x})", states(xcr0)),
+                )
+            },
+        )];
         if self.avx10.value() != Some(&None) {
-            entries.push(Entry::new(section, "features.avx10", "AVX10", &self.avx10, |avx10| {
-                let (version, bits) = avx10.unwrap_or((0, 0));
-                (Value::count(version), format!("version {version}, vectors up to {bits} bits"))
-            }));
+            entries.push(Entry::new(
+                section,
+                "features.avx10",
+                "AVX10",
+                &self.avx10,
+                |avx10| {
+                    let (version, bits) = avx10.unwrap_or((0, 0));
+                    (
+                        Value::count(version),
+                        format!("version {version}, vectors up to {bits} bits"),
+                    )
+                },
+            ));
         }
         if self.tiles.value() != Some(&None) {
-            entries.push(Entry::new(section, "features.amx_tiles", "AMX tiles", &self.tiles, |tiles| {
-                let (count, rows, bytes) = tiles.unwrap_or((0, 0, 0));
-                let text = format!("{count} tiles of {rows} rows x {bytes} bytes; Linux grants them on request");
-                (Value::count(count), text)
-            }));
+            entries.push(Entry::new(
+                section,
+                "features.amx_tiles",
+                "AMX tiles",
+                &self.tiles,
+                |tiles| {
+                    let (count, rows, bytes) = tiles.unwrap_or((0, 0, 0));
+                    let text = format!(
+                        "{count} tiles of {rows} rows x {bytes} bytes; Linux grants them on request"
+                    );
+                    (Value::count(count), text)
+                },
+            ));
         }
         if !self.mixed.is_empty() {
             let mixed: Fact<()> = Fact::known((), "cpuid of every CPU");
-            entries.push(Entry::new(section, "features.mixed", "only on some CPUs", &mixed, |()| {
-                let names = self.mixed.iter().map(|name| Value::Text(name.to_string())).collect();
-                (Value::List(names), format!("{}: counted as absent", self.mixed.join(", ")))
-            }));
+            entries.push(Entry::new(
+                section,
+                "features.mixed",
+                "only on some CPUs",
+                &mixed,
+                |()| {
+                    let names = self
+                        .mixed
+                        .iter()
+                        .map(|name| Value::Text(name.to_string()))
+                        .collect();
+                    (
+                        Value::List(names),
+                        format!("{}: counted as absent", self.mixed.join(", ")),
+                    )
+                },
+            ));
         }
         entries
     }
@@ -282,8 +388,19 @@ impl Features {
 
 /// Names of the vector states in XCR0.
 fn states(xcr0: u64) -> String {
-    let named = [(0x2, "SSE"), (0x4, "AVX"), (0xE0, "AVX-512"), (0x200, "PKRU"), (0x6_0000, "AMX"), (0x8_0000, "APX")];
-    let on: Vec<&str> = named.iter().filter(|(mask, _)| xcr0 & mask == *mask).map(|(_, name)| *name).collect();
+    let named = [
+        (0x2, "SSE"),
+        (0x4, "AVX"),
+        (0xE0, "AVX-512"),
+        (0x200, "PKRU"),
+        (0x6_0000, "AMX"),
+        (0x8_0000, "APX"),
+    ];
+    let on: Vec<&str> = named
+        .iter()
+        .filter(|(mask, _)| xcr0 & mask == *mask)
+        .map(|(_, name)| *name)
+        .collect();
     on.join(", ")
 }
 
@@ -317,6 +434,9 @@ mod tests {
             assert!(!state.enabled(Some(short)), "{state:?} {short:#x}");
             assert!(!state.enabled(None));
         }
-        assert!(State::Base.enabled(None), "SSE is saved by every 64-bit system");
+        assert!(
+            State::Base.enabled(None),
+            "SSE is saved by every 64-bit system"
+        );
     }
 }

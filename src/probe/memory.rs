@@ -93,27 +93,92 @@ impl Memory {
         };
         let mut entries = vec![
             Entry::new(section, "memory.total_bytes", "total", &self.total, size),
-            Entry::new(section, "memory.available_bytes", "available", &self.available, size),
-            Entry::new(section, "memory.usable_bytes", "usable here", &self.usable(), size),
-            Entry::new(section, "memory.cgroup_limit_bytes", "cgroup limit", &self.limit, limit),
-            Entry::new(section, "memory.address_room_bytes", "ulimit -v", &self.address_room, limit),
+            Entry::new(
+                section,
+                "memory.available_bytes",
+                "available",
+                &self.available,
+                size,
+            ),
+            Entry::new(
+                section,
+                "memory.usable_bytes",
+                "usable here",
+                &self.usable(),
+                size,
+            ),
+            Entry::new(
+                section,
+                "memory.cgroup_limit_bytes",
+                "cgroup limit",
+                &self.limit,
+                limit,
+            ),
+            Entry::new(
+                section,
+                "memory.address_room_bytes",
+                "ulimit -v",
+                &self.address_room,
+                limit,
+            ),
             Entry::new(section, "memory.swap_bytes", "swap", &self.swap, size),
-            Entry::new(section, "memory.node_bytes", "NUMA nodes", &self.nodes, |nodes| {
-                let list = nodes.iter().map(|(_, bytes)| Value::count(*bytes)).collect();
-                let text = nodes.iter().map(|(node, bytes)| format!("node {node}: {}", Bytes(*bytes as f64)));
-                (Value::List(list), text.collect::<Vec<_>>().join(", "))
-            }),
-            Entry::new(section, "memory.huge_page_bytes", "huge pages", &self.huge_pages, |sizes| {
-                let list = sizes.iter().map(|(bytes, _)| Value::count(*bytes)).collect();
-                let text = sizes.iter().map(|(bytes, reserved)| format!("{} ({reserved} reserved)", Bytes(*bytes as f64)));
-                (Value::List(list), text.collect::<Vec<_>>().join(", "))
-            }),
-            Entry::text(section, "memory.transparent_huge_pages", "transparent huge pages", &self.transparent),
-            Entry::text(section, "memory.huge_page_defrag", "defrag on fault", &self.defrag),
+            Entry::new(
+                section,
+                "memory.node_bytes",
+                "NUMA nodes",
+                &self.nodes,
+                |nodes| {
+                    let list = nodes
+                        .iter()
+                        .map(|(_, bytes)| Value::count(*bytes))
+                        .collect();
+                    let text = nodes
+                        .iter()
+                        .map(|(node, bytes)| format!("node {node}: {}", Bytes(*bytes as f64)));
+                    (Value::List(list), text.collect::<Vec<_>>().join(", "))
+                },
+            ),
+            Entry::new(
+                section,
+                "memory.huge_page_bytes",
+                "huge pages",
+                &self.huge_pages,
+                |sizes| {
+                    let list = sizes
+                        .iter()
+                        .map(|(bytes, _)| Value::count(*bytes))
+                        .collect();
+                    let text = sizes.iter().map(|(bytes, reserved)| {
+                        format!("{} ({reserved} reserved)", Bytes(*bytes as f64))
+                    });
+                    (Value::List(list), text.collect::<Vec<_>>().join(", "))
+                },
+            ),
+            Entry::text(
+                section,
+                "memory.transparent_huge_pages",
+                "transparent huge pages",
+                &self.transparent,
+            ),
+            Entry::text(
+                section,
+                "memory.huge_page_defrag",
+                "defrag on fault",
+                &self.defrag,
+            ),
         ];
         // Without a limit there is no room to speak of.
-        if self.limit.value() != Some(&None) {
-            entries.insert(4, Entry::new(section, "memory.cgroup_room_bytes", "cgroup room", &self.limit_room, limit));
+        if matches!(self.limit.value(), Some(Some(_))) {
+            entries.insert(
+                4,
+                Entry::new(
+                    section,
+                    "memory.cgroup_room_bytes",
+                    "cgroup room",
+                    &self.limit_room,
+                    limit,
+                ),
+            );
         }
         entries
     }
@@ -193,11 +258,21 @@ fn nodes(source: &Source) -> Fact<Vec<(u32, u64)>> {
     let folder = "/sys/devices/system/node";
     let bytes = |node: u32| {
         let text = source.text(&format!("{folder}/node{node}/meminfo"));
-        let line = text.value()?.lines().find_map(|line| line.split_once("MemTotal:"))?.1;
-        line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+        let line = text
+            .value()?
+            .lines()
+            .find_map(|line| line.split_once("MemTotal:"))?
+            .1;
+        line.split_whitespace()
+            .next()?
+            .parse::<u64>()
+            .ok()?
+            .checked_mul(1024)
     };
-    let nodes: Vec<(u32, u64)> =
-        topology::nodes(source).into_iter().map(|(node, _)| (node, bytes(node).unwrap_or(0))).collect();
+    let nodes: Vec<(u32, u64)> = topology::nodes(source)
+        .into_iter()
+        .map(|(node, _)| (node, bytes(node).unwrap_or(0)))
+        .collect();
     match nodes.is_empty() {
         true => Fact::unknown(format!("{folder} lists none")),
         false => Fact::known(nodes, folder),

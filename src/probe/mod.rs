@@ -15,6 +15,8 @@ mod fact;
 mod features;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod hostile;
 mod leaves;
 mod memory;
 mod microarchitecture;
@@ -132,14 +134,21 @@ impl Machine {
         let cpus = self.usable_cpus();
         let threads = &cpus[..self.usable_threads()];
         let sharers = self.cache(3).map_or(&[][..], |l3| &l3.shared_by);
-        threads.iter().filter(|&&cpu| sharers.contains(&(cpu as u32))).count()
+        threads
+            .iter()
+            .filter(|&&cpu| sharers.contains(&(cpu as u32)))
+            .count()
     }
 
     /// The data or unified cache of that level that the first usable CPU sees.
     pub fn cache(&self, level: u32) -> Option<&Cache> {
         let cpu = *self.usable_cpus().first()? as u32;
-        let holds_data = |cache: &Cache| cache.level == level && cache.kind != CacheKind::Instruction;
-        self.caches.value()?.iter().find(|cache| holds_data(cache) && cache.shared_by.contains(&cpu))
+        let holds_data =
+            |cache: &Cache| cache.level == level && cache.kind != CacheKind::Instruction;
+        self.caches
+            .value()?
+            .iter()
+            .find(|cache| holds_data(cache) && cache.shared_by.contains(&cpu))
     }
 
     /// Bytes that this process may take now: the least of available memory, the room that control groups leave, and `ulimit -v`.
@@ -163,15 +172,54 @@ impl Machine {
     /// packages, cores and CPUs, cache shapes, usable instruction sets, and memory to the nearest GiB. Not over what changes
     /// from run to run: affinity, quota, frequencies, available memory.
     pub fn fingerprint(&self) -> String {
-        let Processor { vendor, brand, family, model, stepping, microcode, hypervisor, .. } = &self.processor;
+        let Processor {
+            vendor,
+            brand,
+            family,
+            model,
+            stepping,
+            microcode,
+            hypervisor,
+            ..
+        } = &self.processor;
         let topology = &self.topology;
         let counts = (topology.packages(), topology.cores(), topology.cpus.len());
-        let caches: Vec<_> = self.caches.value().into_iter().flatten().map(|c| (c.level, c.kind, c.bytes, c.ways)).collect();
-        let features: Vec<_> = self.features.list.iter().filter(|feature| feature.os).map(|feature| feature.name).collect();
-        let gibibytes = self.memory.total.value().map(|bytes| bytes.saturating_add(1 << 29) >> 30);
-        let identity = (vendor.value(), brand.value(), family.value(), model.value(), stepping.value());
-        let text = format!("{identity:?} {:?} {:?} {counts:?} {caches:?} {features:?} {gibibytes:?}", microcode.value(), hypervisor.value());
-        Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        let caches: Vec<_> = self
+            .caches
+            .value()
+            .into_iter()
+            .flatten()
+            .map(|c| (c.level, c.kind, c.bytes, c.ways))
+            .collect();
+        let features: Vec<_> = self
+            .features
+            .list
+            .iter()
+            .filter(|feature| feature.os)
+            .map(|feature| feature.name)
+            .collect();
+        let gibibytes = self
+            .memory
+            .total
+            .value()
+            .map(|bytes| bytes.saturating_add(1 << 29) >> 30);
+        let identity = (
+            vendor.value(),
+            brand.value(),
+            family.value(),
+            model.value(),
+            stepping.value(),
+        );
+        let text = format!(
+            "{identity:?} {:?} {:?} {counts:?} {caches:?} {features:?} {gibibytes:?}",
+            microcode.value(),
+            hypervisor.value()
+        );
+        Sha256::digest(text.as_bytes())
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Every fact in reading order, except the lists of CPUs, caches and instruction sets, which have a form of their own.
@@ -181,7 +229,13 @@ impl Machine {
         entries.extend(self.limit_entries());
         if let Fact::Unknown { .. } = &self.caches {
             let nothing = |_: &Vec<Cache>| (Value::Nothing, String::new());
-            entries.push(Entry::new(Section::Caches, "caches", "caches", &self.caches, nothing));
+            entries.push(Entry::new(
+                Section::Caches,
+                "caches",
+                "caches",
+                &self.caches,
+                nothing,
+            ));
         }
         entries.extend(self.features.entries());
         entries.extend(self.clocks.entries());
@@ -196,35 +250,76 @@ impl Machine {
         let section = Section::Topology;
         let usable = Fact::known(self.usable_threads() as u64, "affinity and quota");
         vec![
-            Entry::new(section, "limits.affinity", "affinity", &self.affinity, |cpus| {
-                (Value::List(cpus.iter().map(|&cpu| Value::count(cpu)).collect()), format!("CPU {}", format_cpu_list(cpus)))
-            }),
-            Entry::new(section, "limits.quota_cpus", "cgroup quota", &self.quota, |quota| match quota {
-                Some(cpus) => (Value::Real(*cpus), format!("{cpus} CPUs")),
-                None => (Value::Nothing, "none".to_string()),
-            }),
-            Entry::number(section, "limits.usable_threads", "threads usable here", &usable),
+            Entry::new(
+                section,
+                "limits.affinity",
+                "affinity",
+                &self.affinity,
+                |cpus| {
+                    (
+                        Value::List(cpus.iter().map(|&cpu| Value::count(cpu)).collect()),
+                        format!("CPU {}", format_cpu_list(cpus)),
+                    )
+                },
+            ),
+            Entry::new(
+                section,
+                "limits.quota_cpus",
+                "cgroup quota",
+                &self.quota,
+                |quota| match quota {
+                    Some(cpus) => (Value::Real(*cpus), format!("{cpus} CPUs")),
+                    None => (Value::Nothing, "none".to_string()),
+                },
+            ),
+            Entry::number(
+                section,
+                "limits.usable_threads",
+                "threads usable here",
+                &usable,
+            ),
         ]
     }
 
     /// One line that tells it from others: `Tiger Lake · 4 cores, 8 threads · AVX-512 · 15.5 GiB`.
     pub fn headline(&self) -> String {
         let topology = &self.topology;
-        let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        let mut parts: Vec<String> = self.processor.microarchitecture.value().cloned().into_iter().collect();
+        let plural = |count: usize, what: &str| {
+            format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+        };
+        let mut parts: Vec<String> = self
+            .processor
+            .microarchitecture
+            .value()
+            .cloned()
+            .into_iter()
+            .collect();
         if let Some(Some(name)) = self.processor.hypervisor.value() {
             parts.push(format!("{name} guest"));
         }
         let (threads, usable) = (topology.cpus.len(), self.usable_threads());
-        let here = if usable == threads { String::new() } else { format!(", {usable} usable") };
-        parts.push(format!("{}, {}{here}", plural(topology.cores(), "core"), plural(threads, "thread")));
+        let here = if usable == threads {
+            String::new()
+        } else {
+            format!(", {usable} usable")
+        };
+        parts.push(format!(
+            "{}, {}{here}",
+            plural(topology.cores(), "core"),
+            plural(threads, "thread")
+        ));
         let refused = self.features.in_cpu("avx512f") && !self.features.has("avx512f");
         parts.push(match (self.widest_isa(), refused) {
             ("avx512", _) => "AVX-512".to_string(),
             (isa, true) => format!("{}, AVX-512 refused by the system", isa.to_uppercase()),
             (isa, false) => isa.to_uppercase(),
         });
-        parts.extend(self.memory.total.value().map(|&bytes| Bytes(bytes as f64).to_string()));
+        parts.extend(
+            self.memory
+                .total
+                .value()
+                .map(|&bytes| Bytes(bytes as f64).to_string()),
+        );
         parts.join(" \u{b7} ")
     }
 }

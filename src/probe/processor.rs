@@ -45,12 +45,18 @@ pub(super) fn read(source: &Source) -> Processor {
     let sizes = leaves.leaf(0x8000_0008).eax;
     Processor {
         vendor: filled(&vendor, "cpuid 0x0", silent),
-        brand: filled(&brand(&leaves), "cpuid 0x80000002", || "the processor names no brand".to_string()),
+        brand: filled(&brand(&leaves), "cpuid 0x80000002", || {
+            "the processor names no brand".to_string()
+        }),
         family: from_signature(family),
         model: from_signature(model),
         stepping: from_signature(stepping),
         microarchitecture: name.map_or_else(
-            || Fact::unknown(format!("family {family} model {model:#x} is not in the table")),
+            || {
+                Fact::unknown(format!(
+                    "family {family} model {model:#x} is not in the table"
+                ))
+            },
             |name| Fact::known(name.to_string(), "table of families and models"),
         ),
         microcode: microcode(source),
@@ -79,8 +85,16 @@ fn decode(signature: u32) -> (u32, u32, u32) {
     let (more_family, more_model) = (signature >> 20 & 0xFF, signature >> 16 & 0xF);
     let extended = family == 6 || family == 15;
     (
-        if family == 15 { family + more_family } else { family },
-        if extended { more_model << 4 | model } else { model },
+        if family == 15 {
+            family + more_family
+        } else {
+            family
+        },
+        if extended {
+            more_model << 4 | model
+        } else {
+            model
+        },
         signature & 0xF,
     )
 }
@@ -91,7 +105,10 @@ pub(super) fn brand(leaves: &Leaves) -> String {
         .map(|leaf| leaves.leaf(leaf))
         .flat_map(|answer| [answer.eax, answer.ebx, answer.ecx, answer.edx])
         .collect();
-    letters(&registers).split_whitespace().collect::<Vec<_>>().join(" ")
+    letters(&registers)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Signatures of hypervisors in EBX, ECX, EDX of leaf 0x4000_0000, from their documentation.
@@ -116,7 +133,10 @@ fn hypervisor(leaves: &Leaves) -> Fact<Option<String>> {
     let answer = leaves.leaf(HYPERVISOR);
     let signature = letters(&[answer.ebx, answer.ecx, answer.edx]);
     let signature = signature.trim();
-    let known = HYPERVISORS.iter().find(|(letters, _)| *letters == signature).map(|(_, name)| *name);
+    let known = HYPERVISORS
+        .iter()
+        .find(|(letters, _)| *letters == signature)
+        .map(|(_, name)| *name);
     let name = match (known, signature) {
         (Some(name), _) => name.to_string(),
         (None, "") => "unnamed".to_string(),
@@ -131,7 +151,9 @@ fn microcode(source: &Source) -> Fact<u64> {
     source
         .text("/proc/cpuinfo")
         .read("a microcode revision", |text| {
-            let line = text.lines().find_map(|line| line.strip_prefix("microcode"))?;
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("microcode"))?;
             hexadecimal(line.split_once(':')?.1)
         })
         .or(|| {
@@ -149,25 +171,62 @@ impl Processor {
         vec![
             Entry::text(section, "cpu.brand", "name", &self.brand),
             Entry::text(section, "cpu.vendor", "vendor", &self.vendor),
-            Entry::text(section, "cpu.microarchitecture", "microarchitecture", &self.microarchitecture),
+            Entry::text(
+                section,
+                "cpu.microarchitecture",
+                "microarchitecture",
+                &self.microarchitecture,
+            ),
             Entry::new(section, "cpu.family", "family", &self.family, model),
             Entry::new(section, "cpu.model", "model", &self.model, model),
-            Entry::new(section, "cpu.stepping", "stepping", &self.stepping, |&number| {
-                (Value::count(number), number.to_string())
-            }),
-            Entry::new(section, "cpu.microcode", "microcode", &self.microcode, |&revision| {
-                let hidden = matches!(self.hypervisor.value(), Some(Some(_)));
-                let doubt = if hidden { " (the hypervisor's word)" } else { "" };
-                (Value::Text(format!("{revision:#x}")), format!("{revision:#x}{doubt}"))
-            }),
-            Entry::new(section, "cpu.hypervisor", "hypervisor", &self.hypervisor, |name| match name {
-                Some(name) => (Value::Text(name.clone()), name.clone()),
-                None => (Value::Nothing, "none announced".to_string()),
-            }),
-            Entry::new(section, "cpu.address_bits", "address bits", &self.address_bits, |&(physical, virtual_)| {
-                let bits = vec![Value::count(physical), Value::count(virtual_)];
-                (Value::List(bits), format!("{physical} physical, {virtual_} virtual"))
-            }),
+            Entry::new(
+                section,
+                "cpu.stepping",
+                "stepping",
+                &self.stepping,
+                |&number| (Value::count(number), number.to_string()),
+            ),
+            Entry::new(
+                section,
+                "cpu.microcode",
+                "microcode",
+                &self.microcode,
+                |&revision| {
+                    let hidden = matches!(self.hypervisor.value(), Some(Some(_)));
+                    let doubt = if hidden {
+                        " (the hypervisor's word)"
+                    } else {
+                        ""
+                    };
+                    (
+                        Value::Text(format!("{revision:#x}")),
+                        format!("{revision:#x}{doubt}"),
+                    )
+                },
+            ),
+            Entry::new(
+                section,
+                "cpu.hypervisor",
+                "hypervisor",
+                &self.hypervisor,
+                |name| match name {
+                    Some(name) => (Value::Text(name.clone()), name.clone()),
+                    None => (Value::Nothing, "none announced".to_string()),
+                },
+            ),
+            Entry::new(
+                section,
+                "cpu.address_bits",
+                "address bits",
+                &self.address_bits,
+                |&(physical, virtual_)| {
+                    let bits = vec![Value::count(physical), Value::count(virtual_)];
+                    (
+                        Value::List(bits),
+                        format!("{physical} physical, {virtual_} virtual"),
+                    )
+                },
+            ),
         ]
     }
 }

@@ -18,8 +18,18 @@ pub struct System {
 /// Reads what the system says about itself.
 pub(super) fn read(source: &Source) -> System {
     let folder = "/sys/devices/system/cpu/vulnerabilities";
-    let status = |name: &String| Some((name.clone(), source.text(&format!("{folder}/{name}")).value()?.clone()));
-    let mitigations: Vec<(String, String)> = source.names(folder).iter().take(100).filter_map(status).collect();
+    let status = |name: &String| {
+        Some((
+            name.clone(),
+            source.text(&format!("{folder}/{name}")).value()?.clone(),
+        ))
+    };
+    let mitigations: Vec<(String, String)> = source
+        .names(folder)
+        .iter()
+        .take(100)
+        .filter_map(status)
+        .collect();
     System {
         kernel: source.text("/proc/sys/kernel/osrelease"),
         smt: source.text("/sys/devices/system/cpu/smt/control"),
@@ -32,13 +42,20 @@ pub(super) fn read(source: &Source) -> System {
 
 /// Which vulnerabilities the CPU is free of, which are mitigated (each may cost time), and which stay open.
 fn show_mitigations(all: &[(String, String)]) -> (Value, String) {
-    let list = all.iter().map(|(name, status)| Value::Text(format!("{name}: {status}"))).collect();
+    let list = all
+        .iter()
+        .map(|(name, status)| Value::Text(format!("{name}: {status}")))
+        .collect();
     let named = |test: &dyn Fn(&str) -> bool| {
-        all.iter().filter(|(_, status)| test(status)).map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+        all.iter()
+            .filter(|(_, status)| test(status))
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
     };
     let unaffected = named(&|status| status.starts_with("Not affected"));
     let mitigated = named(&|status| status.starts_with("Mitigation"));
-    let open = named(&|status| !status.starts_with("Not affected") && !status.starts_with("Mitigation"));
+    let open =
+        named(&|status| !status.starts_with("Not affected") && !status.starts_with("Mitigation"));
     let mut parts = Vec::new();
     if !open.is_empty() {
         parts.push(format!("open: {}", open.join(", ")));
@@ -57,7 +74,13 @@ impl System {
         vec![
             Entry::text(section, "system.kernel", "Linux", &self.kernel),
             Entry::text(section, "system.smt", "SMT switch", &self.smt),
-            Entry::new(section, "system.mitigations", "vulnerabilities", &self.mitigations, |all| show_mitigations(all)),
+            Entry::new(
+                section,
+                "system.mitigations",
+                "vulnerabilities",
+                &self.mitigations,
+                |all| show_mitigations(all),
+            ),
         ]
     }
 }
@@ -68,8 +91,18 @@ mod tests {
 
     #[test]
     fn open_ones_come_first() {
-        let all = [("a", "Not affected"), ("b", "Mitigation: PTI"), ("c", "Vulnerable"), ("d", "Unknown: No mitigations")];
-        let all: Vec<_> = all.map(|(name, status)| (name.to_string(), status.to_string())).into();
-        assert_eq!(show_mitigations(&all).1, "open: c, d; mitigated: b; 1 not affected");
+        let all = [
+            ("a", "Not affected"),
+            ("b", "Mitigation: PTI"),
+            ("c", "Vulnerable"),
+            ("d", "Unknown: No mitigations"),
+        ];
+        let all: Vec<_> = all
+            .map(|(name, status)| (name.to_string(), status.to_string()))
+            .into();
+        assert_eq!(
+            show_mitigations(&all).1,
+            "open: c, d; mitigated: b; 1 not affected"
+        );
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn read(source: &Source) -> Topology {
             .iter()
             .find(|(_, cpus)| cpus.contains(&id))
             .map_or(0, |(node, _)| *node),
-        usable: usable.is_none_or(|usable| usable.contains(&id)),
+        usable: usable.is_none_or(|usable| usable.binary_search(&id).is_ok()),
         kind: source.cpus.get(&id).and_then(kind).or_else(|| {
             hybrid
                 .iter()
@@ -339,11 +339,22 @@ impl Topology {
         ];
         if let Some(text) = &self.disagreement {
             let fact = Fact::known(text.clone(), "sysfs and cpuid");
-            entries.push(Entry::text(section, "topology.disagreement", "sysfs and CPUID differ", &fact));
+            entries.push(Entry::text(
+                section,
+                "topology.disagreement",
+                "sysfs and CPUID differ",
+                &fact,
+            ));
         }
         if self.cpus.iter().any(|cpu| cpu.kind.is_some()) {
             let fact = Fact::known((), "cpuid 0x1a, /sys/devices/cpu_core, cpu_atom");
-            entries.push(Entry::new(section, "topology.kinds", "hybrid", &fact, |()| self.show_kinds()));
+            entries.push(Entry::new(
+                section,
+                "topology.kinds",
+                "hybrid",
+                &fact,
+                |()| self.show_kinds(),
+            ));
         }
         entries
     }
@@ -352,10 +363,16 @@ impl Topology {
     fn show_kinds(&self) -> (Value, String) {
         let cores = |kind: CoreKind| {
             let mine = self.cpus.iter().filter(|cpu| cpu.kind == Some(kind));
-            mine.map(|cpu| (cpu.package, cpu.core)).collect::<BTreeSet<_>>().len()
+            mine.map(|cpu| (cpu.package, cpu.core))
+                .collect::<BTreeSet<_>>()
+                .len()
         };
-        let parts = [CoreKind::Performance, CoreKind::Efficiency].map(|kind| format!("{} {} cores", cores(kind), kind.name()));
-        (Value::List(parts.iter().cloned().map(Value::Text).collect()), parts.join(", "))
+        let parts = [CoreKind::Performance, CoreKind::Efficiency]
+            .map(|kind| format!("{} {} cores", cores(kind), kind.name()));
+        (
+            Value::List(parts.iter().cloned().map(Value::Text).collect()),
+            parts.join(", "),
+        )
     }
 
     /// The CPUs that this process may use, in the order in which threads should take them: one for each core before any core's

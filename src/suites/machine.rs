@@ -14,14 +14,22 @@ pub fn record_machine(machine: &probe::Machine) -> record::Machine {
         cpus: machine.topology.cpus.iter().map(cpu).collect(),
         caches: caches.map(cache).collect(),
         features: features
-            .map(|feature| record::Feature { name: feature.name.to_string(), cpu: feature.cpu, os: feature.os })
+            .map(|feature| record::Feature {
+                name: feature.name.to_string(),
+                cpu: feature.cpu,
+                os: feature.os,
+            })
             .collect(),
         facts: machine.entries().into_iter().map(fact).collect(),
     }
 }
 
 fn summary(machine: &probe::Machine) -> record::Summary {
-    let named = |fact: &probe::Fact<String>| fact.value().cloned().unwrap_or_else(|| "unknown".to_string());
+    let named = |fact: &probe::Fact<String>| {
+        fact.value()
+            .cloned()
+            .unwrap_or_else(|| "unknown".to_string())
+    };
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let processor = &machine.processor;
     record::Summary {
@@ -97,18 +105,31 @@ mod tests {
         assert_eq!(record.features.len(), machine.features.list.len());
         for fact in &record.facts {
             let known = fact.value.is_some() && !fact.source.is_empty() && fact.reason.is_none();
-            let unknown = fact.value.is_none() && fact.reason.as_ref().is_some_and(|reason| !reason.is_empty());
+            let unknown = fact.value.is_none()
+                && fact
+                    .reason
+                    .as_ref()
+                    .is_some_and(|reason| !reason.is_empty());
             assert!(known || unknown, "{fact:?}");
         }
         let text = serde_json::to_string(&record).unwrap();
-        assert_eq!(serde_json::from_str::<record::Machine>(&text).unwrap(), record);
+        assert_eq!(
+            serde_json::from_str::<record::Machine>(&text).unwrap(),
+            record
+        );
     }
 
     #[test]
     fn every_key_is_there_once() {
         let record = record_machine(&probe::Machine::detect());
         for (index, fact) in record.facts.iter().enumerate() {
-            assert!(record.facts[..index].iter().all(|other| other.key != fact.key), "{}", fact.key);
+            assert!(
+                record.facts[..index]
+                    .iter()
+                    .all(|other| other.key != fact.key),
+                "{}",
+                fact.key
+            );
         }
     }
 }
