@@ -9,9 +9,11 @@ mod caches;
 mod cgroup;
 mod clocks;
 mod counters;
+mod cpufreq;
 mod cpuid;
 mod entry;
 mod fact;
+mod feature_table;
 mod features;
 #[cfg(test)]
 mod fixtures;
