@@ -299,6 +299,29 @@ fn topology_and_the_order_of_threads() {
 }
 
 #[test]
+fn kinds_of_cores_by_every_source() {
+    let kinds = |recording: &str| {
+        machine(recording)
+            .topology
+            .cpus
+            .iter()
+            .map(|cpu| cpu.kind)
+            .collect::<Vec<_>>()
+    };
+    let (big, small) = (Some(CoreKind::Performance), Some(CoreKind::Efficiency));
+    assert_eq!(kinds(ALDER_LAKE)[14..17], [big, big, small]);
+    let amd = "cpu 0\nleaf 80000000 0 80000026 0 0 0\nleaf 80000026 0 40000001 2 100 0\n\
+               cpu 1 like 0\nleaf 80000026 0 40000001 10000002 100 2\n";
+    assert_eq!(
+        kinds(&format!("loopos machine 1\naffinity 0-1\n{amd}")),
+        [big, small]
+    );
+    let sysfs = "file /sys/devices/cpu_core/cpus\n|0\nfile /sys/devices/cpu_atom/cpus\n|1\n";
+    assert_eq!(kinds(&format!("{CASCADE_LAKE}{sysfs}")), [big, small]);
+    assert_eq!(kinds(CASCADE_LAKE), [None, None]);
+}
+
+#[test]
 fn a_core_that_only_sysfs_splits_is_shown() {
     let lying =
         machine(&CASCADE_LAKE.replace("cpu1/topology/core_id\n|1", "cpu1/topology/core_id\n|0"));
