@@ -117,7 +117,11 @@ impl fmt::Display for Bytes {
 
 impl fmt::Display for Flops {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&scaled(self.0, 1e3, &["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"]))
+        f.write_str(&scaled(
+            self.0,
+            1e3,
+            &["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP"],
+        ))
     }
 }
 

@@ -108,6 +108,9 @@ fn columns(text: &str) -> usize {
     text.chars().count()
 }
 
+/// The CPUs of each core, by the core's number.
+type Cores<'a> = BTreeMap<u32, Vec<&'a Cpu>>;
+
 struct Page {
     style: Style,
     text: String,
@@ -290,7 +293,7 @@ impl Page {
     /// The cores, drawn as boxes under the cache that they share.
     fn cores(&mut self, machine: &Machine) {
         let topology = &machine.topology;
-        let mut islands: BTreeMap<(u32, Vec<u32>), BTreeMap<u32, Vec<&Cpu>>> = BTreeMap::new();
+        let mut islands: BTreeMap<(u32, Vec<u32>), Cores<'_>> = BTreeMap::new();
         for cpu in &topology.cpus {
             let island = (
                 cpu.package,
@@ -328,7 +331,7 @@ impl Page {
         }
     }
 
-    fn boxes(&mut self, cores: &BTreeMap<u32, Vec<&Cpu>>) {
+    fn boxes(&mut self, cores: &Cores<'_>) {
         let cells: Vec<(String, String)> =
             cores.iter().map(|(core, cpus)| cell(*core, cpus)).collect();
         let inner = cells
