@@ -108,7 +108,9 @@ mod tests {
                 let b = Blocking::new(caches, tile, m, n, k, workers);
                 assert!(b.depth * tile.0 * 4 <= caches.l1 * 3 / 4, "{b:?}");
                 assert!(
-                    b.depth >= 1 && b.rows % tile.0 == 0 && b.columns % tile.1 == 0,
+                    b.depth >= 1
+                        && b.rows.is_multiple_of(tile.0)
+                        && b.columns.is_multiple_of(tile.1),
                     "{b:?}"
                 );
                 assert!(b.columns * b.depth * 4 <= caches.l2 / 2, "{b:?}");

@@ -62,7 +62,10 @@ impl Peak {
         let mut rates = 0.0;
         for (all, new) in self.windows.iter_mut().zip(visit) {
             let awake = &new[WAKING.min(new.len().saturating_sub(1))..];
-            let seconds: Vec<f64> = awake.iter().map(|window| clock.seconds(window.start, window.end)).collect();
+            let seconds: Vec<f64> = awake
+                .iter()
+                .map(|window| clock.seconds(window.start, window.end))
+                .collect();
             rates += 1.0 / summary::median(&seconds)?;
             all.extend_from_slice(awake);
         }

@@ -113,7 +113,10 @@ const KINDS: &[Kind] = &[
 pub(super) fn losses(step: &Step, parts: &[Part]) -> Vec<Loss> {
     let mut losses = Vec::new();
     for kind in KINDS {
-        let members: Vec<&Part> = parts.iter().filter(|part| kind.operators.contains(&part.operator)).collect();
+        let members: Vec<&Part> = parts
+            .iter()
+            .filter(|part| kind.operators.contains(&part.operator))
+            .collect();
         if !members.is_empty() {
             losses.push(kind.loss(step, &members));
         }
@@ -128,23 +131,33 @@ pub(super) fn losses(step: &Step, parts: &[Part]) -> Vec<Loss> {
 /// Time of a part that is the kernel's own: on one thread, sped up as the peak is; all of it where one thread was not measured.
 /// What memory limits is not split: its threads share one memory.
 fn own_seconds(step: &Step, part: &Part) -> f64 {
-    let alone = part.alone.filter(|_| step.threads > 1 && !memory_bound(part.operator));
+    let alone = part
+        .alone
+        .filter(|_| step.threads > 1 && !memory_bound(part.operator));
     alone.map_or(part.seconds, |alone| alone * step.peak_alone / step.peak)
 }
 
 fn memory_bound(operator: &str) -> bool {
-    KINDS.iter().any(|kind| kind.limit == Limit::Memory && kind.operators.contains(&operator))
+    KINDS
+        .iter()
+        .any(|kind| kind.limit == Limit::Memory && kind.operators.contains(&operator))
 }
 
 /// Declared arithmetic that stands in the model's formula: none for those that are no matrix products.
 fn useful_flops(part: &Part) -> f64 {
-    if part.model_flops > 0.0 { part.cost.flops } else { 0.0 }
+    if part.model_flops > 0.0 {
+        part.cost.flops
+    } else {
+        0.0
+    }
 }
 
 impl Kind {
     fn loss(&self, step: &Step, parts: &[&Part]) -> Loss {
         let seconds: f64 = parts.iter().map(|part| own_seconds(step, part)).sum();
-        let cost = parts.iter().fold(Cost::default(), |sum, part| sum + part.cost);
+        let cost = parts
+            .iter()
+            .fold(Cost::default(), |sum, part| sum + part.cost);
         let useful: f64 = parts.iter().map(|part| useful_flops(part)).sum();
         let wall: f64 = parts.iter().map(|part| part.seconds).sum();
         let share = (seconds - useful / step.peak) / step.seconds;
@@ -163,11 +176,19 @@ impl Kind {
                 Bytes(cost.bytes()),
                 digits(cost.bytes() / wall / 1e9),
                 step.bandwidth.map_or(String::new(), |bandwidth| {
-                    format!(", {} of the bandwidth of memory", Ratio(cost.bytes() / wall / bandwidth))
+                    format!(
+                        ", {} of the bandwidth of memory",
+                        Ratio(cost.bytes() / wall / bandwidth)
+                    )
                 })
             ),
         };
-        Loss { reason: self.reason, share, how: format!("{how} {}", self.advice), advice: Some(self.advice) }
+        Loss {
+            reason: self.reason,
+            share,
+            how: format!("{how} {}", self.advice),
+            advice: Some(self.advice),
+        }
     }
 }
 
@@ -176,7 +197,10 @@ fn parallel(step: &Step, parts: &[Part]) -> Option<Loss> {
     if step.threads == 1 || parts.iter().any(|part| part.alone.is_none()) {
         return None;
     }
-    let lost: f64 = parts.iter().map(|part| part.seconds - own_seconds(step, part)).sum();
+    let lost: f64 = parts
+        .iter()
+        .map(|part| part.seconds - own_seconds(step, part))
+        .sum();
     let alone: f64 = parts.iter().filter_map(|part| part.alone).sum();
     let together: f64 = parts.iter().map(|part| part.seconds).sum();
     let how = format!(
@@ -186,13 +210,22 @@ fn parallel(step: &Step, parts: &[Part]) -> Option<Loss> {
         digits(alone / together),
         digits(step.peak / step.peak_alone)
     );
-    let advice = "A larger micro-batch makes operators longer, so that threads wait for each other less.";
-    Some(Loss { reason: "parallel_loss", share: lost / step.seconds, how, advice: Some(advice) })
+    let advice =
+        "A larger micro-batch makes operators longer, so that threads wait for each other less.";
+    Some(Loss {
+        reason: "parallel_loss",
+        share: lost / step.seconds,
+        how,
+        advice: Some(advice),
+    })
 }
 
 /// Arithmetic that is done and not in the formula, or in the formula and not done.
 fn beyond_model(step: &Step, parts: &[Part]) -> Option<Loss> {
-    let beyond: f64 = parts.iter().map(|part| useful_flops(part) - part.model_flops).sum();
+    let beyond: f64 = parts
+        .iter()
+        .map(|part| useful_flops(part) - part.model_flops)
+        .sum();
     let share = beyond / step.peak / step.seconds;
     if share.abs() < 1e-4 {
         return None;
@@ -202,31 +235,75 @@ fn beyond_model(step: &Step, parts: &[Part]) -> Option<Loss> {
     } else {
         "Operators compute more than the formula of MFU counts: recomputation and arithmetic that is no matrix product."
     };
-    let reason = if beyond < 0.0 { "skipped_arithmetic" } else { "extra_arithmetic" };
-    Some(Loss { reason, share, how: how.into(), advice: None })
+    let reason = if beyond < 0.0 {
+        "skipped_arithmetic"
+    } else {
+        "extra_arithmetic"
+    };
+    Some(Loss {
+        reason,
+        share,
+        how: how.into(),
+        advice: None,
+    })
 }
 
 /// Time of the step in no known operator.
 fn between(step: &Step, parts: &[Part]) -> Loss {
-    let known = |part: &&Part| KINDS.iter().any(|kind| kind.operators.contains(&part.operator));
+    let known = |part: &&Part| {
+        KINDS
+            .iter()
+            .any(|kind| kind.operators.contains(&part.operator))
+    };
     let inside: f64 = parts.iter().filter(known).map(|part| part.seconds).sum();
     let outside = step.seconds - inside;
-    let how = format!("{} of a step lie in no operator: gathering a batch, starting operators, and noise.", Seconds(outside.max(0.0)));
-    Loss { reason: "between_operators", share: outside / step.seconds, how, advice: None }
+    let how = format!(
+        "{} of a step lie in no operator: gathering a batch, starting operators, and noise.",
+        Seconds(outside.max(0.0))
+    );
+    Loss {
+        reason: "between_operators",
+        share: outside / step.seconds,
+        how,
+        advice: None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn part(operator: &'static str, seconds: f64, alone: f64, gflop: f64, model_gflop: f64) -> Part {
-        let cost = Cost { flops: gflop * 1e9, bytes_read: 1e9, bytes_written: 0.0 };
-        Part { operator, pass: "forward", seconds, alone: Some(alone), cost, model_flops: model_gflop * 1e9 }
+    fn part(
+        operator: &'static str,
+        seconds: f64,
+        alone: f64,
+        gflop: f64,
+        model_gflop: f64,
+    ) -> Part {
+        let cost = Cost {
+            flops: gflop * 1e9,
+            bytes_read: 1e9,
+            bytes_written: 0.0,
+        };
+        Part {
+            operator,
+            pass: "forward",
+            seconds,
+            alone: Some(alone),
+            cost,
+            model_flops: model_gflop * 1e9,
+        }
     }
 
     /// A step of one second on two threads: 100 GFLOP/s peak each.
     fn example() -> (Step, Vec<Part>) {
-        let step = Step { threads: 2, seconds: 1.0, peak: 200e9, peak_alone: 100e9, bandwidth: Some(20e9) };
+        let step = Step {
+            threads: 2,
+            seconds: 1.0,
+            peak: 200e9,
+            peak_alone: 100e9,
+            bandwidth: Some(20e9),
+        };
         let parts = vec![
             part("mlp_up", 0.50, 0.90, 80.0, 80.0),
             part("attention", 0.20, 0.36, 20.0, 40.0),
@@ -237,7 +314,10 @@ mod tests {
     }
 
     fn share(losses: &[Loss], reason: &str) -> Option<f64> {
-        losses.iter().find(|loss| loss.reason == reason).map(|loss| (loss.share * 1e6).round() / 1e6)
+        losses
+            .iter()
+            .find(|loss| loss.reason == reason)
+            .map(|loss| (loss.share * 1e6).round() / 1e6)
     }
 
     #[test]
@@ -268,8 +348,15 @@ mod tests {
         assert_eq!(share(&losses, "skipped_arithmetic"), Some(-0.1));
         assert_eq!(share(&losses, "between_operators"), Some(0.15));
         assert_eq!(losses[0].reason, "between_operators");
-        let adamw = losses.iter().find(|loss| loss.reason == "adamw_bandwidth").unwrap();
-        assert!(adamw.how.contains("10.0 GB/s, 50.0 % of the bandwidth"), "{}", adamw.how);
+        let adamw = losses
+            .iter()
+            .find(|loss| loss.reason == "adamw_bandwidth")
+            .unwrap();
+        assert!(
+            adamw.how.contains("10.0 GB/s, 50.0 % of the bandwidth"),
+            "{}",
+            adamw.how
+        );
     }
 
     #[test]

@@ -35,11 +35,26 @@ pub(super) fn budget(context: &Context, cases: usize) -> f64 {
 }
 
 /// Measures one case.
-pub(super) fn measure(context: &mut Context, case: &Case, budget: f64) -> Result<Findings, SuiteError> {
-    context.say(&format!("training: {}, {} tokens of text", case.name, case.tokens.len()));
+pub(super) fn measure(
+    context: &mut Context,
+    case: &Case,
+    budget: f64,
+) -> Result<Findings, SuiteError> {
+    context.say(&format!(
+        "training: {}, {} tokens of text",
+        case.name,
+        case.tokens.len()
+    ));
     let mut dataset =
-        Dataset::new(Arc::clone(&case.tokens), case.cut).map_err(|source| SuiteError::Data { case: case.name.clone(), source })?;
-    let mut memory = Memory { peak_is_own: process::reset_peak().is_ok(), before: resident(), ..Memory::default() };
+        Dataset::new(Arc::clone(&case.tokens), case.cut).map_err(|source| SuiteError::Data {
+            case: case.name.clone(),
+            source,
+        })?;
+    let mut memory = Memory {
+        peak_is_own: process::reset_peak().is_ok(),
+        before: resident(),
+        ..Memory::default()
+    };
     let mut steps = Steps::new(context, case, &mut dataset)?;
     let mut validation: Vec<(usize, f64)> = Vec::new();
     validation.extend(steps.validate(context));
@@ -47,15 +62,22 @@ pub(super) fn measure(context: &mut Context, case: &Case, budget: f64) -> Result
         fewest_rounds: 3,
         most_rounds: 2_000,
         budget_seconds: budget,
-        warm_up: WarmUp { agreement: 0.05, most_runs: context.experiment.effort.samples(4) },
+        warm_up: WarmUp {
+            agreement: 0.05,
+            most_runs: context.experiment.effort.samples(4),
+        },
     };
-    context.say(&format!("training: {}, steps on {:?} threads in turn", case.name, context.experiment.threads));
+    context.say(&format!(
+        "training: {}, steps on {:?} threads in turn",
+        case.name, context.experiment.threads
+    ));
     let before = (process::system(), process::usage());
     let host = context.host();
-    let samples = match session::run_interleaved(&mut steps, &plan, context.clock, &|| host.stopped()) {
-        Ok(samples) => samples,
-        Err(never) => match never {},
-    };
+    let samples =
+        match session::run_interleaved(&mut steps, &plan, context.clock, &|| host.stopped()) {
+            Ok(samples) => samples,
+            Err(never) => match never {},
+        };
     let disturbance = disturbance(&before);
     for (arm, samples) in steps.arms.iter_mut().zip(samples) {
         arm.complete(samples);
@@ -63,15 +85,28 @@ pub(super) fn measure(context: &mut Context, case: &Case, budget: f64) -> Result
     let counters = counting::count(context, || steps.plain_step());
     validation.extend(steps.validate(context));
     memory.resident = std::mem::take(&mut steps.resident);
-    memory.peak = process::memory().map(|memory| memory.peak.0).map_err(|error| error.to_string());
+    memory.peak = process::memory()
+        .map(|memory| memory.peak.0)
+        .map_err(|error| error.to_string());
     memory.planned = case.plan.memory().roles().to_vec();
-    memory.planned.push(("tokens", case.tokens.as_bytes().len()));
+    memory
+        .planned
+        .push(("tokens", case.tokens.as_bytes().len()));
     let shape = &case.plan.shape;
-    let (arms, losses) = (steps.arms.drain(..).map(|arm| arm.found).collect(), std::mem::take(&mut steps.losses));
+    let (arms, losses) = (
+        steps.arms.drain(..).map(|arm| arm.found).collect(),
+        std::mem::take(&mut steps.losses),
+    );
     let peak_isa = steps.peak_isa;
     Ok(Findings {
         case: case.name.clone(),
-        sizes: Sizes { length: case.cut.length, vocab_size: shape.vocab_size, d_model: shape.d_model, d_ff: shape.d_ff, layers: shape.layers },
+        sizes: Sizes {
+            length: case.cut.length,
+            vocab_size: shape.vocab_size,
+            d_model: shape.d_model,
+            d_ff: shape.d_ff,
+            layers: shape.layers,
+        },
         batch: (case.cut.batch, case.cut.length),
         isas: (case.plan.isa.name(), peak_isa.name()),
         arms,
@@ -89,17 +124,26 @@ fn resident() -> Option<f64> {
     process::memory().ok().map(|memory| memory.resident.0)
 }
 
-type Before = (Result<process::System, process::Unreadable>, Result<process::Usage, process::Unreadable>);
+type Before = (
+    Result<process::System, process::Unreadable>,
+    Result<process::Usage, process::Unreadable>,
+);
 
 fn disturbance((system, usage): &Before) -> Option<process::Disturbance> {
     let (system, usage) = (system.as_ref().ok()?, usage.as_ref().ok()?);
-    process::disturbance(system, &process::system().ok()?, &process::usage().ok()?.since(usage))
+    process::disturbance(
+        system,
+        &process::system().ok()?,
+        &process::usage().ok()?.since(usage),
+    )
 }
 
 /// Bytes a second from memory as the ceilings found them.
 fn bandwidth(context: &Context) -> Vec<(usize, f64)> {
     let of = |threads: &usize| {
-        let gbps = context.recorder.value(&format!("ceiling.bandwidth.dram.t{threads}.gbps"))?;
+        let gbps = context
+            .recorder
+            .value(&format!("ceiling.bandwidth.dram.t{threads}.gbps"))?;
         Some((*threads, gbps * 1e9))
     };
     context.experiment.threads.iter().filter_map(of).collect()
@@ -107,9 +151,19 @@ fn bandwidth(context: &Context) -> Vec<(usize, f64)> {
 
 /// The instruction set with the highest multiply-add ceiling on that many threads; the one that trains where none was measured.
 fn best_isa(context: &Context, threads: usize, trains: Isa) -> Isa {
-    let gflops = |isa: &Isa| context.recorder.value(&format!("ceiling.fma.{}.t{threads}.gflops", isa.name()));
-    let known = context.experiment.isas.iter().filter_map(|isa| Some((*isa, gflops(isa)?)));
-    known.max_by(|one, other| one.1.total_cmp(&other.1)).map_or(trains, |(isa, _)| isa)
+    let gflops = |isa: &Isa| {
+        context
+            .recorder
+            .value(&format!("ceiling.fma.{}.t{threads}.gflops", isa.name()))
+    };
+    let known = context
+        .experiment
+        .isas
+        .iter()
+        .filter_map(|isa| Some((*isa, gflops(isa)?)));
+    known
+        .max_by(|one, other| one.1.total_cmp(&other.1))
+        .map_or(trains, |(isa, _)| isa)
 }
 
 /// The steps of one training run, taken in turn by teams of different size.
@@ -135,7 +189,11 @@ struct Team {
 }
 
 impl<'a> Steps<'a> {
-    fn new(context: &mut Context<'a>, case: &Case, dataset: &'a mut Dataset) -> Result<Self, SuiteError> {
+    fn new(
+        context: &mut Context<'a>,
+        case: &Case,
+        dataset: &'a mut Dataset,
+    ) -> Result<Self, SuiteError> {
         let clock = context.clock;
         let threads = context.experiment.threads.clone();
         let most = threads.iter().copied().max().unwrap_or(1);
@@ -144,10 +202,22 @@ impl<'a> Steps<'a> {
         for threads in threads {
             let pool = context.pool(threads)?;
             let peak = Peak::new(clock, peak_isa, Arc::clone(&pool));
-            arms.push(Team { pool, peak, found: Arm { threads, ..Arm::default() } });
+            arms.push(Team {
+                pool,
+                peak,
+                found: Arm {
+                    threads,
+                    ..Arm::default()
+                },
+            });
         }
-        let trainer = Trainer::new(&case.plan, context.pool(most)?, case.cut.seed)
-            .map_err(|source| SuiteError::Trainer { case: case.name.clone(), source })?;
+        let trainer =
+            Trainer::new(&case.plan, context.pool(most)?, case.cut.seed).map_err(|source| {
+                SuiteError::Trainer {
+                    case: case.name.clone(),
+                    source,
+                }
+            })?;
         Ok(Self {
             clock,
             begin: clock.now(),
@@ -187,7 +257,10 @@ impl<'a> Steps<'a> {
         if let Some(team) = self.arms.last() {
             self.trainer.use_pool(Arc::clone(&team.pool));
         }
-        for index in self.dataset.validation_sample(context.experiment.effort.samples(2)) {
+        for index in self
+            .dataset
+            .validation_sample(context.experiment.effort.samples(2))
+        {
             if context.stopped() {
                 break;
             }
@@ -224,7 +297,9 @@ impl Arms for Steps<'_> {
             team.found.steps.push(step);
             team.found.operators.push(operators);
             team.found.peaks.extend(peak);
-            team.found.clocks.extend(crate::stats::summary::median(&hertz).map(|hertz| (since, hertz)));
+            team.found
+                .clocks
+                .extend(crate::stats::summary::median(&hertz).map(|hertz| (since, hertz)));
         }
         self.resident.extend(resident().map(|bytes| (step, bytes)));
     }
@@ -248,7 +323,9 @@ fn frequencies(pool: &Pool, clock: &Clock) -> Vec<f64> {
     let all = Mutex::new(Vec::new());
     pool.on_each(|_| {
         let windows = frequency::windows(clock, CLOCK_WINDOWS);
-        all.lock().unwrap_or_else(PoisonError::into_inner).extend(windows);
+        all.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(windows);
     });
     all.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

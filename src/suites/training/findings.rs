@@ -85,7 +85,9 @@ impl Findings {
 
     /// The arm with one thread.
     pub(super) fn alone(&self) -> Option<&Arm> {
-        self.arms.iter().find(|arm| arm.threads == 1 && !arm.seconds.is_empty())
+        self.arms
+            .iter()
+            .find(|arm| arm.threads == 1 && !arm.seconds.is_empty())
     }
 
     /// The arm with the most threads.
@@ -95,7 +97,10 @@ impl Findings {
 
     /// Bandwidth of memory for that many threads.
     pub(super) fn bandwidth(&self, threads: usize) -> Option<f64> {
-        self.bandwidth.iter().find(|(of, _)| *of == threads).map(|(_, bandwidth)| *bandwidth)
+        self.bandwidth
+            .iter()
+            .find(|(of, _)| *of == threads)
+            .map(|(_, bandwidth)| *bandwidth)
     }
 }
 
@@ -119,10 +124,14 @@ impl Arm {
 
     /// Each operator and pass: median seconds of a step with interval, and the declared cost of one step.
     pub(super) fn parts(&self) -> Vec<OperatorSeconds> {
-        let Some(first) = self.operators.first() else { return Vec::new() };
+        let Some(first) = self.operators.first() else {
+            return Vec::new();
+        };
         let part = |entry: &Entry| {
             let seconds = |step: &Vec<Entry>| {
-                step.iter().find(|other| other.operator == entry.operator && other.pass == entry.pass).map(|other| other.seconds)
+                step.iter()
+                    .find(|other| other.operator == entry.operator && other.pass == entry.pass)
+                    .map(|other| other.seconds)
             };
             let seconds: Vec<f64> = self.operators.iter().filter_map(seconds).collect();
             Some(OperatorSeconds {
@@ -153,14 +162,24 @@ pub(super) mod sample {
 
     /// A case on one and two threads with round numbers: the step takes 2 s on one and 1.1 s on two, peaks are 100 and 190 GFLOP/s.
     pub(in crate::suites::training) fn findings() -> Findings {
-        let sizes = Sizes { length: 128, vocab_size: 10_000, d_model: 256, d_ff: 1_024, layers: 2 };
+        let sizes = Sizes {
+            length: 128,
+            vocab_size: 10_000,
+            d_model: 256,
+            d_ff: 1_024,
+            layers: 2,
+        };
         let arm = |threads: usize, step: f64, peak: f64| {
             let jitter = [1.0, 0.99, 1.01, 1.0, 1.02, 0.98, 1.0, 1.0];
             let entry = |operator, pass, share: f64, gflop: f64| Entry {
                 operator,
                 pass,
                 seconds: step * share,
-                cost: Cost { flops: gflop * 1e9, bytes_read: 2e8, bytes_written: 1e8 },
+                cost: Cost {
+                    flops: gflop * 1e9,
+                    bytes_read: 2e8,
+                    bytes_written: 1e8,
+                },
                 calls: 2,
             };
             let operators = vec![
@@ -199,7 +218,10 @@ pub(super) mod sample {
                 resident: vec![(0, 1.5e6)],
             },
             counters: Counters::default(),
-            disturbance: Some(Disturbance { steal_ratio: 0.01, foreign_ratio: 0.2 }),
+            disturbance: Some(Disturbance {
+                steal_ratio: 0.01,
+                foreign_ratio: 0.2,
+            }),
             bandwidth: vec![(1, 10e9), (2, 18e9)],
         }
     }
@@ -219,16 +241,30 @@ mod tests {
         assert!((mfu.estimate - findings.flops() / (1.1 * 190e9)).abs() < 1e-12);
         assert!(mfu.low < mfu.estimate && mfu.high > mfu.estimate);
         let parts = arm.parts();
-        assert_eq!((parts.len(), parts[0].operator, parts[0].calls), (7, "qkv", 2));
+        assert_eq!(
+            (parts.len(), parts[0].operator, parts[0].calls),
+            (7, "qkv", 2)
+        );
         assert!((parts[0].seconds.estimate - 0.22).abs() < 1e-12);
         assert_eq!(findings.bandwidth(2), Some(18e9));
     }
 
     #[test]
     fn an_arm_without_steps_has_no_numbers() {
-        let arm = Arm { threads: 2, ..Arm::default() };
-        assert!(arm.step().is_none() && arm.mfu(1.0).is_none() && arm.parts().is_empty() && arm.peak().is_none());
-        let findings = Findings { arms: vec![arm], ..sample::findings() };
+        let arm = Arm {
+            threads: 2,
+            ..Arm::default()
+        };
+        assert!(
+            arm.step().is_none()
+                && arm.mfu(1.0).is_none()
+                && arm.parts().is_empty()
+                && arm.peak().is_none()
+        );
+        let findings = Findings {
+            arms: vec![arm],
+            ..sample::findings()
+        };
         assert!(findings.widest().is_none() && findings.alone().is_none());
     }
 }

@@ -49,7 +49,10 @@ impl Suite for Training {
             let findings = course::measure(context, case, budget)?;
             records::record(&mut context.recorder, &findings);
             operators::record(&mut context.recorder, &findings);
-            context.recorder.note("data", format!("{}: {}.", case.name, case.source.trim_end_matches('.')));
+            context.recorder.note(
+                "data",
+                format!("{}: {}.", case.name, case.source.trim_end_matches('.')),
+            );
             context.keep()?;
         }
         context.recorder.note(

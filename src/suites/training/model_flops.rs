@@ -17,8 +17,14 @@ pub(super) struct Sizes {
 impl Sizes {
     /// Forward FLOP of one token in one operator, by the operator's name; 0 for those that are no matrix products.
     pub(super) fn forward(&self, operator: &str) -> f64 {
-        let [t, v, d, f, l] =
-            [self.length, self.vocab_size, self.d_model, self.d_ff, self.layers].map(|size| size as f64);
+        let [t, v, d, f, l] = [
+            self.length,
+            self.vocab_size,
+            self.d_model,
+            self.d_ff,
+            self.layers,
+        ]
+        .map(|size| size as f64);
         match operator {
             "qkv" => 6.0 * d * d * l,
             "attention" => 4.0 * t * d * l,
@@ -40,8 +46,18 @@ impl Sizes {
 
     /// FLOP of one token, forward and backward.
     pub(super) fn per_token(&self) -> f64 {
-        let operators = ["qkv", "attention", "attention_out", "mlp_up", "mlp_down", "head"];
-        3.0 * operators.iter().map(|operator| self.forward(operator)).sum::<f64>()
+        let operators = [
+            "qkv",
+            "attention",
+            "attention_out",
+            "mlp_up",
+            "mlp_down",
+            "head",
+        ];
+        3.0 * operators
+            .iter()
+            .map(|operator| self.forward(operator))
+            .sum::<f64>()
     }
 }
 
@@ -51,8 +67,18 @@ mod tests {
 
     #[test]
     fn the_sum_is_the_published_formula() {
-        let sizes = |d: usize, layers, vocab_size| Sizes { length: 128, vocab_size, d_model: d, d_ff: 4 * d, layers };
-        for (d, l, v, millions) in [(256, 2, 10_000, 25.6), (384, 4, 16_000, 81.7), (384, 6, 16_000, 104.0)] {
+        let sizes = |d: usize, layers, vocab_size| Sizes {
+            length: 128,
+            vocab_size,
+            d_model: d,
+            d_ff: 4 * d,
+            layers,
+        };
+        for (d, l, v, millions) in [
+            (256, 2, 10_000, 25.6),
+            (384, 4, 16_000, 81.7),
+            (384, 6, 16_000, 104.0),
+        ] {
             let formula = 3.0 * (2.0 * (12 * d * d * l + d * v) as f64 + (4 * 128 * d * l) as f64);
             let sum = sizes(d, l, v).per_token();
             assert!((sum - formula).abs() < 1.0, "{sum} {formula}");
@@ -62,8 +88,19 @@ mod tests {
 
     #[test]
     fn only_products_count() {
-        let sizes = Sizes { length: 8, vocab_size: 100, d_model: 16, d_ff: 64, layers: 1 };
-        assert_eq!(sizes.of("layernorm", "forward") + sizes.of("adamw", "optimizer") + sizes.of("qkv", "optimizer"), 0.0);
+        let sizes = Sizes {
+            length: 8,
+            vocab_size: 100,
+            d_model: 16,
+            d_ff: 64,
+            layers: 1,
+        };
+        assert_eq!(
+            sizes.of("layernorm", "forward")
+                + sizes.of("adamw", "optimizer")
+                + sizes.of("qkv", "optimizer"),
+            0.0
+        );
         assert_eq!(sizes.of("head", "backward"), 2.0 * 2.0 * 1600.0);
     }
 }

@@ -34,12 +34,19 @@ struct Open {
 
 impl<'a> OperatorTimes<'a> {
     pub(super) fn new(clock: &'a Clock) -> Self {
-        Self { clock, open: Vec::with_capacity(4), entries: Vec::with_capacity(32) }
+        Self {
+            clock,
+            open: Vec::with_capacity(4),
+            entries: Vec::with_capacity(32),
+        }
     }
 
     /// An operator begins.
     fn begin(&mut self) {
-        self.open.push(Open { start: self.clock.now(), inside: 0.0 });
+        self.open.push(Open {
+            start: self.clock.now(),
+            inside: 0.0,
+        });
     }
 
     /// The operator begun last ends. Without one nothing happens.
@@ -51,13 +58,23 @@ impl<'a> OperatorTimes<'a> {
             outer.inside += whole;
         }
         let seconds = (whole - open.inside).max(0.0);
-        match self.entries.iter_mut().find(|entry| entry.operator == operator && entry.pass == pass) {
+        match self
+            .entries
+            .iter_mut()
+            .find(|entry| entry.operator == operator && entry.pass == pass)
+        {
             Some(entry) => {
                 entry.seconds += seconds;
                 entry.cost += cost;
                 entry.calls += 1;
             }
-            None => self.entries.push(Entry { operator, pass, seconds, cost, calls: 1 }),
+            None => self.entries.push(Entry {
+                operator,
+                pass,
+                seconds,
+                cost,
+                calls: 1,
+            }),
         }
     }
 
@@ -86,7 +103,11 @@ mod tests {
     fn calls_of_one_operator_add_up() {
         let clock = Clock::best();
         let mut times = OperatorTimes::new(&clock);
-        let cost = Cost { flops: 10.0, bytes_read: 4.0, bytes_written: 2.0 };
+        let cost = Cost {
+            flops: 10.0,
+            bytes_read: 4.0,
+            bytes_written: 2.0,
+        };
         for pass in ["forward", "backward"] {
             for _ in 0..3 {
                 times.begin();
@@ -94,8 +115,17 @@ mod tests {
             }
         }
         let entries = times.take();
-        assert_eq!(entries.iter().map(|entry| (entry.pass, entry.calls)).collect::<Vec<_>>(), [("forward", 3), ("backward", 3)]);
-        assert_eq!((entries[0].cost.flops, entries[0].cost.bytes()), (30.0, 18.0));
+        assert_eq!(
+            entries
+                .iter()
+                .map(|entry| (entry.pass, entry.calls))
+                .collect::<Vec<_>>(),
+            [("forward", 3), ("backward", 3)]
+        );
+        assert_eq!(
+            (entries[0].cost.flops, entries[0].cost.bytes()),
+            (30.0, 18.0)
+        );
         assert!(times.take().is_empty());
     }
 
@@ -110,7 +140,9 @@ mod tests {
         times.end("pack", "forward", Cost::default());
         times.end("qkv", "forward", Cost::default());
         let whole = clock.since(start);
-        let [pack, qkv] = times.take()[..] else { panic!("two operators") };
+        let [pack, qkv] = times.take()[..] else {
+            panic!("two operators")
+        };
         assert!(pack.seconds >= 0.003 && qkv.seconds + pack.seconds <= whole);
         assert!(qkv.seconds < pack.seconds);
         times.end("stray", "forward", Cost::default());
