@@ -3,6 +3,7 @@
 //! One file per subcommand, each with `Arguments` (what may follow the word) and `run` (what it does): to add one, write the
 //! file, its `mod` line and its row in [`Command`]. Results go to stdout, progress and log to stderr.
 
+mod bench;
 mod completions;
 mod configs;
 mod eval;
@@ -43,6 +44,8 @@ struct Cli {
 enum Command {
     /// Tell what this machine is, and what of it this process may use
     Probe(probe::Arguments),
+    /// Measure how fast this machine is and could be, and write the report
+    Bench(bench::Arguments),
     /// Train the model of a configuration on a text
     Train(train::Arguments),
     /// Continue a text with a trained model
@@ -59,6 +62,7 @@ impl Command {
     fn run(&self) -> anyhow::Result<Exit> {
         match self {
             Command::Probe(arguments) => probe::run(arguments),
+            Command::Bench(arguments) => bench::run(arguments),
             Command::Train(arguments) => train::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),

@@ -194,6 +194,7 @@ mod tests {
             isas,
             counters: false,
             cases: Vec::new(),
+            seconds: None,
         }
     }
 

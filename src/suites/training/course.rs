@@ -45,17 +45,14 @@ pub(super) fn measure(
         case.name,
         case.tokens.len()
     ));
-    let mut dataset =
+    let dataset =
         Dataset::new(Arc::clone(&case.tokens), case.cut).map_err(|source| SuiteError::Data {
             case: case.name.clone(),
             source,
         })?;
-    let mut memory = Memory {
-        peak_is_own: process::reset_peak().is_ok(),
-        before: resident(),
-        ..Memory::default()
-    };
-    let mut steps = Steps::new(context, case, &mut dataset)?;
+    let unigram_entropy = dataset.unigram_entropy(case.plan.shape.vocab_size);
+    let (peak_is_own, resident_before) = (process::reset_peak().is_ok(), resident());
+    let mut steps = Steps::new(context, case, dataset)?;
     let mut validation: Vec<(usize, f64)> = Vec::new();
     validation.extend(steps.validate(context));
     let plan = SessionPlan {
@@ -84,20 +81,18 @@ pub(super) fn measure(
     }
     let counters = counting::count(context, || steps.plain_step());
     validation.extend(steps.validate(context));
-    memory.resident = std::mem::take(&mut steps.resident);
-    memory.peak = process::memory()
-        .map(|memory| memory.peak.0)
-        .map_err(|error| error.to_string());
-    memory.planned = case.plan.memory().roles().to_vec();
-    memory
-        .planned
-        .push(("tokens", case.tokens.as_bytes().len()));
+    let mut planned = case.plan.memory().roles().to_vec();
+    planned.push(("tokens", case.tokens.as_bytes().len()));
+    let memory = Memory {
+        planned,
+        peak: process::memory()
+            .map(|memory| memory.peak.0)
+            .map_err(|error| error.to_string()),
+        peak_is_own,
+        before: resident_before,
+        resident: steps.resident,
+    };
     let shape = &case.plan.shape;
-    let (arms, losses) = (
-        steps.arms.drain(..).map(|arm| arm.found).collect(),
-        std::mem::take(&mut steps.losses),
-    );
-    let peak_isa = steps.peak_isa;
     Ok(Findings {
         case: case.name.clone(),
         sizes: Sizes {
@@ -108,11 +103,11 @@ pub(super) fn measure(
             layers: shape.layers,
         },
         batch: (case.cut.batch, case.cut.length),
-        isas: (case.plan.isa.name(), peak_isa.name()),
-        arms,
-        losses,
+        isas: (case.plan.isa.name(), steps.peak_isa.name()),
+        arms: steps.arms.into_iter().map(|arm| arm.found).collect(),
+        losses: steps.losses,
         validation,
-        unigram_entropy: dataset.unigram_entropy(shape.vocab_size),
+        unigram_entropy,
         memory,
         counters,
         disturbance,
@@ -171,7 +166,7 @@ struct Steps<'a> {
     clock: &'a Clock,
     begin: Ticks,
     trainer: Trainer,
-    dataset: &'a mut Dataset,
+    dataset: Dataset,
     batch: Batch,
     learning_rate: f32,
     observer: OperatorTimes<'a>,
@@ -189,11 +184,7 @@ struct Team {
 }
 
 impl<'a> Steps<'a> {
-    fn new(
-        context: &mut Context<'a>,
-        case: &Case,
-        dataset: &'a mut Dataset,
-    ) -> Result<Self, SuiteError> {
+    fn new(context: &mut Context<'a>, case: &Case, dataset: Dataset) -> Result<Self, SuiteError> {
         let clock = context.clock;
         let threads = context.experiment.threads.clone();
         let most = threads.iter().copied().max().unwrap_or(1);

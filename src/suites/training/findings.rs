@@ -26,7 +26,7 @@ pub(super) struct Arm {
 }
 
 /// Memory of the case.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Memory {
     /// Planned bytes by role, tokens included.
     pub(super) planned: Vec<(&'static str, usize)>,

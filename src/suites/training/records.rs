@@ -495,7 +495,7 @@ mod tests {
         };
         close("training.small.t2.tokens_per_second", 4096.0 / 1.1);
         close("training.small.t2.step_seconds", 1.1);
-        let flops = 4096.0 * 25_731_072.0;
+        let flops = 4096.0 * 25_583_616.0;
         close("training.small.t2.flops_per_token", flops / 4096.0);
         close("training.small.t2.gflops", flops / 1.1 / 1e9);
         close("training.small.t2.mfu", flops / 1.1 / 190e9);
