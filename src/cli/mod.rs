@@ -4,6 +4,7 @@
 //! file, its `mod` line and its row in [`Command`]. Results go to stdout, progress and log to stderr.
 
 mod completions;
+mod configs;
 mod eval;
 mod generate;
 mod probe;
@@ -48,6 +49,8 @@ enum Command {
     Generate(generate::Arguments),
     /// Tell how well a trained model predicts a text
     Eval(eval::Arguments),
+    /// List, check and show configurations
+    Configs(configs::Arguments),
     /// Write a completion script for your shell
     Completions(completions::Arguments),
 }
@@ -59,6 +62,7 @@ impl Command {
             Command::Train(arguments) => train::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),
+            Command::Configs(arguments) => configs::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
         }
     }
