@@ -1,5 +1,6 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
+pub mod atomic;
 pub mod units;
 
 pub mod probe;

@@ -1,1 +1,37 @@
-//! (room to be built)
+//! The model: GPT-2's transformer, forward and backward, as a visible chain of operators.
+//!
+//! No IO, no clocks: whoever wants to time an operator hands in an [`Observer`].
+
+mod activations;
+mod generate;
+mod kv_cache;
+mod observer;
+mod packed;
+mod parameters;
+mod sample;
+mod shape;
+mod transformer;
+
+pub mod ops;
+
+pub use activations::{Activations, ActivationsPlan, Scratch};
+pub use generate::{Generator, Sampling};
+pub use kv_cache::KvCache;
+pub use observer::{Observer, Operator, Pass, Unobserved};
+pub use packed::Packed;
+pub use parameters::{Layer, Layout, Parameters, TensorInfo};
+pub use shape::{Shape, ShapeError};
+pub use transformer::{Tokens, Workspace, backward_and_loss, evaluate, forward, logits};
+
+use crate::kernels::{Isa, Team, gemm::Caches};
+
+/// What every operator computes with: the instruction set, the caches and the threads.
+#[derive(Clone, Copy)]
+pub struct Compute<'a> {
+    /// The ISA of every kernel.
+    pub isa: Isa,
+    /// Caches that a thread can count on.
+    pub caches: Caches,
+    /// The threads.
+    pub team: &'a dyn Team,
+}

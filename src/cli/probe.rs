@@ -1,0 +1,82 @@
+//! `loopos probe`: what this machine is, as text or JSON; also records a machine, or shows a recorded one.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use super::environment;
+use super::outcome::{Exit, Failure};
+use crate::probe::{self, Machine, Source, Style};
+use crate::suites::record_machine;
+
+const EXAMPLES: &str = "\
+Examples:
+  loopos probe                         what this machine is
+  loopos probe --explain               and where each fact was read
+  loopos probe --json | jq .summary    the same for programs
+  loopos probe --record my-laptop.txt  everything the probe saw, in one text file to send to others
+  loopos probe --from my-laptop.txt    what the probe says about a machine that was recorded";
+
+/// What to type after `loopos probe`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Print JSON: the `machine` of run.json
+    #[arg(long)]
+    json: bool,
+    /// Name the source of each fact
+    #[arg(long, conflicts_with = "json")]
+    explain: bool,
+    /// Write what the probe sees to FILE, without names, serials or paths that identify the machine
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "explain"])]
+    record: Option<PathBuf>,
+    /// Show the machine recorded in FILE instead of this one
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+}
+
+/// Writes the machine to stdout, or its recording to a file.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let source = match &arguments.from {
+        Some(path) => recorded(path)?,
+        None => Source::live(),
+    };
+    let machine = Machine::read(&source);
+    if let Some(path) = &arguments.record {
+        let recording = probe::write_recording(&source);
+        fs::write(path, recording)
+            .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+        return Ok(Exit::Done);
+    }
+    let mut text = if arguments.json {
+        serde_json::to_string_pretty(&record_machine(&machine))?
+    } else {
+        probe::page(&machine, style(arguments.explain))
+    };
+    if arguments.json {
+        text.push('\n');
+    }
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+fn recorded(path: &Path) -> Result<Source, Failure> {
+    let text = fs::read(path).map_err(|error| {
+        Failure::wrong_use(format!("{}: {error}", path.display()))
+            .help("name a file that `loopos probe --record FILE` wrote")
+    })?;
+    probe::parse_recording(&String::from_utf8_lossy(&text))
+        .map_err(|error| Failure::wrong_use(format!("{}: {error}", path.display())))
+}
+
+/// Columns of the page: narrow enough for most terminals and for a quotation in a mail.
+const WIDTH: usize = 88;
+
+fn style(explain: bool) -> Style {
+    let colour = io::stdout().is_terminal() && environment::color();
+    Style {
+        width: WIDTH,
+        colour,
+        explain,
+    }
+}

@@ -1,0 +1,218 @@
+//! Causal multi-head attention, forward and backward, without a T x T matrix.
+//!
+//! Queries go block by block; a block's scores against all keys that it may see exist only in the worker's scratch. The
+//! forward pass keeps one number a row, the logarithm of the sum of exponentials, from which the backward pass computes the
+//! probabilities again (Dao et al., arXiv 2205.14135). Keys after the last query of a block are skipped.
+#![allow(
+    unsafe_code,
+    reason = "heads are interleaved columns of one matrix, written by different threads"
+)]
+
+mod backward;
+mod forward;
+mod rows;
+
+pub use backward::attention_backward;
+pub use forward::attention;
+
+use super::{Cost, Isa, gemm};
+
+/// The sizes of one attention.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Heads {
+    /// Independent sequences.
+    pub sequences: usize,
+    /// Tokens of each.
+    pub length: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Width of one head.
+    pub size: usize,
+}
+
+impl Heads {
+    /// Width of the model: all heads side by side.
+    pub fn width(self) -> usize {
+        self.heads * self.size
+    }
+
+    /// Tokens of all sequences.
+    pub fn rows(self) -> usize {
+        self.sequences * self.length
+    }
+
+    /// Queries of one block: some 64, whole tiles, about the same in every block.
+    fn block(self, isa: Isa) -> usize {
+        let (tile, _) = isa.gemm_tile();
+        let blocks = self.length.div_ceil(72).max(1);
+        self.length.div_ceil(blocks).next_multiple_of(tile)
+    }
+
+    fn scale(self) -> f32 {
+        1.0 / (self.size as f32).sqrt()
+    }
+
+    /// Values of scratch that each worker of [`attention`] or [`attention_backward`] needs.
+    pub fn scratch_len(self, isa: Isa) -> usize {
+        let (length, size, block) = (self.length, self.size, self.block(isa));
+        let line = |len: usize| len.next_multiple_of(16);
+        let packed = 2 * line(gemm::packed_right_len(isa, size, length))
+            + line(gemm::packed_right_len(isa, length, size));
+        let products = [
+            (block, length, size, true),
+            (block, size, length, true),
+            (length, size, block, false),
+        ];
+        let workspace = products
+            .map(|(m, n, k, packed)| gemm::workspace_len(isa, m, n, k, packed))
+            .into_iter()
+            .max();
+        line(packed + line(workspace.unwrap_or(0)) + 2 * line(block * length))
+    }
+
+    /// Products over the visible half only, as they are computed: two in the forward pass, five in the backward pass.
+    fn cost(self, products: f64, reads: f64, writes: f64) -> Cost {
+        let pairs = self.sequences as f64
+            * self.heads as f64
+            * self.length as f64
+            * (self.length as f64 + 1.0)
+            / 2.0;
+        let values = 4.0 * self.rows() as f64 * self.width() as f64;
+        Cost {
+            flops: pairs * (2.0 * products * self.size as f64 + 4.0),
+            bytes_read: reads * values,
+            bytes_written: writes * values,
+        }
+    }
+
+    /// Cost of the forward pass: reads Q, K, V and writes the output.
+    pub fn forward_cost(self) -> Cost {
+        self.cost(2.0, 3.0, 1.0)
+    }
+
+    /// Cost of the backward pass: reads Q, K, V, the output and its gradient, writes three gradients.
+    pub fn backward_cost(self) -> Cost {
+        self.cost(5.0, 5.0, 3.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{
+        Solo,
+        gemm::Caches,
+        testing::{self, Random, assert_close},
+    };
+
+    /// Output and gradients by definition, in f64.
+    fn reference(h: Heads, qkv: &[f32], dy: &[f32]) -> (Vec<f64>, Vec<f64>) {
+        let d = h.width();
+        let (mut out, mut grad) = (vec![0.0; h.rows() * d], vec![0.0; h.rows() * 3 * d]);
+        let scale = 1.0 / (h.size as f64).sqrt();
+        for b in 0..h.sequences {
+            for head in 0..h.heads {
+                let at = |t: usize, part: usize, j: usize| {
+                    (b * h.length + t) * 3 * d + part * d + head * h.size + j
+                };
+                let of = |t: usize, j: usize| (b * h.length + t) * d + head * h.size + j;
+                let value = |t, part, j| f64::from(qkv[at(t, part, j)]);
+                for t in 0..h.length {
+                    let scores: Vec<f64> = (0..=t)
+                        .map(|u| {
+                            scale
+                                * (0..h.size)
+                                    .map(|j| value(t, 0, j) * value(u, 1, j))
+                                    .sum::<f64>()
+                        })
+                        .collect();
+                    let sum: f64 = scores.iter().map(|s| s.exp()).sum();
+                    let p: Vec<f64> = scores.iter().map(|s| s.exp() / sum).collect();
+                    let dp: Vec<f64> = (0..=t)
+                        .map(|u| {
+                            (0..h.size)
+                                .map(|j| f64::from(dy[of(t, j)]) * value(u, 2, j))
+                                .sum()
+                        })
+                        .collect();
+                    let mean: f64 = p.iter().zip(&dp).map(|(p, dp)| p * dp).sum();
+                    for u in 0..=t {
+                        let ds = p[u] * (dp[u] - mean) * scale;
+                        for j in 0..h.size {
+                            out[of(t, j)] += p[u] * value(u, 2, j);
+                            grad[at(u, 2, j)] += p[u] * f64::from(dy[of(t, j)]);
+                            grad[at(t, 0, j)] += ds * value(u, 1, j);
+                            grad[at(u, 1, j)] += ds * value(t, 0, j);
+                        }
+                    }
+                }
+            }
+        }
+        (out, grad)
+    }
+
+    #[test]
+    fn agrees_with_the_definition() {
+        let shapes = [
+            (1, 1, 1, 3),
+            (2, 7, 1, 5),
+            (1, 13, 3, 8),
+            (2, 73, 2, 16),
+            (1, 150, 1, 33),
+        ];
+        for isa in testing::isas() {
+            for (sequences, length, heads, size) in shapes {
+                let h = Heads {
+                    sequences,
+                    length,
+                    heads,
+                    size,
+                };
+                let mut random = Random::new(length as u64);
+                let (qkv, dy) = (
+                    random.vec(h.rows() * 3 * h.width()),
+                    random.vec(h.rows() * h.width()),
+                );
+                let mut scratch = vec![f32::NAN; h.scratch_len(isa)];
+                let (mut out, mut log_sums) =
+                    (vec![f32::NAN; dy.len()], vec![f32::NAN; h.rows() * heads]);
+                attention(
+                    isa,
+                    Caches::default(),
+                    &Solo,
+                    h,
+                    &qkv,
+                    &mut out,
+                    &mut log_sums,
+                    &mut scratch,
+                );
+                let mut grad = vec![f32::NAN; qkv.len()];
+                attention_backward(
+                    isa,
+                    Caches::default(),
+                    &Solo,
+                    h,
+                    &qkv,
+                    &out,
+                    &log_sums,
+                    &dy,
+                    &mut grad,
+                    &mut scratch,
+                );
+                let (expected, expected_grad) = reference(h, &qkv, &dy);
+                for (got, expected) in out.iter().zip(expected) {
+                    assert_close(*got, expected, 1.0, 64, "attention");
+                }
+                for (got, expected) in grad.iter().zip(expected_grad) {
+                    assert_close(
+                        *got,
+                        expected,
+                        16.0 + expected.abs() * 4.0,
+                        128,
+                        "attention's gradient",
+                    );
+                }
+            }
+        }
+    }
+}

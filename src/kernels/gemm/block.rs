@@ -1,0 +1,95 @@
+//! One task of a product: a block of C from packed panels.
+#![allow(
+    unsafe_code,
+    reason = "blocks of C are addressed by pointer: several threads own parts of one matrix"
+)]
+
+use std::ops::Range;
+
+use super::{
+    epilogue::{Place, SharedEpilogue},
+    tile::Tile,
+};
+use crate::kernels::isa::{Op, Simd};
+
+/// Where C lies.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) data: *mut f32,
+    pub(crate) row_stride: usize,
+}
+
+// SAFETY: tasks write disjoint blocks through it.
+unsafe impl Sync for Target {}
+
+/// A block of C: `rows` x `columns`, both starting at a tile's edge.
+pub(crate) struct Block<'a> {
+    /// Panels of the whole of A, `depth` steps each.
+    pub(crate) a: &'a [f32],
+    /// Panels of the whole of B, `b_depth` steps each, of which `depth` are used.
+    pub(crate) b: &'a [f32],
+    pub(crate) b_depth: usize,
+    /// K.
+    pub(crate) depth: usize,
+    /// Steps of K in one slice.
+    pub(crate) slice: usize,
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
+    pub(crate) c: Target,
+    /// Add to what C holds.
+    pub(crate) add: bool,
+    pub(crate) epilogue: SharedEpilogue<'a>,
+}
+
+impl Op for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let (tile_rows, tile_columns) = (S::TILE_ROWS, S::TILE_VECTORS * S::LANES);
+        let mut from = 0;
+        loop {
+            let depth = self.slice.min(self.depth - from);
+            let last = from + depth == self.depth;
+            // Rows outside, columns inside: C is written along its rows, and the block of B is read from L2 once for
+            // every panel of A.
+            for row in self.rows.clone().step_by(tile_rows) {
+                let a = &self.a[row * self.depth + from * tile_rows..][..depth * tile_rows];
+                for column in self.columns.clone().step_by(tile_columns) {
+                    let b = &self.b[column * self.b_depth + from * tile_columns..]
+                        [..depth * tile_columns];
+                    let place = Place {
+                        row,
+                        column,
+                        rows: tile_rows.min(self.rows.end - row),
+                        columns: tile_columns.min(self.columns.end - column),
+                    };
+                    if last {
+                        self.epilogue.prefetch(place);
+                    }
+                    // SAFETY: the slices have `depth` steps; `place` lies in this task's block of C.
+                    unsafe {
+                        let c = self.c.data.add(row * self.c.row_stride + column);
+                        s.gemm_tile(&Tile {
+                            a: a.as_ptr(),
+                            b: b.as_ptr(),
+                            depth,
+                            c,
+                            c_stride: self.c.row_stride,
+                            rows: place.rows,
+                            columns: place.columns,
+                            add: self.add || from > 0,
+                        });
+                        if last {
+                            self.epilogue.apply(s, place, c, self.c.row_stride);
+                        }
+                    }
+                }
+            }
+            from += depth;
+            if last {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What happens to a finished tile of C while it is still in L1.
+#![allow(
+    unsafe_code,
+    reason = "tiles of C are addressed by pointer: several threads own parts of one matrix"
+)]
+
+use super::{
+    matrix::{Matrix, MatrixMut},
+    tile::prefetch,
+};
+use crate::kernels::{isa::Simd, vec::gelu_lanes};
+
+/// The last step of a product, fused into it. Matrices have the shape of C, `bias` one value a column.
+#[derive(Debug)]
+pub enum Epilogue<'a> {
+    /// Nothing.
+    None,
+    /// `C += bias`.
+    Bias(&'a [f32]),
+    /// `C = C + bias + residual`.
+    BiasResidual {
+        /// One value a column.
+        bias: &'a [f32],
+        /// Added element by element.
+        residual: Matrix<'a>,
+    },
+    /// `x = C + bias; C = gelu(x); derivative = gelu'(x)`: the backward pass then needs no tanh.
+    BiasGelu {
+        /// One value a column.
+        bias: &'a [f32],
+        /// Receives the derivative.
+        derivative: MatrixMut<'a>,
+    },
+    /// `C = C * factor`, element by element.
+    Multiply(Matrix<'a>),
+}
+
+impl Epilogue<'_> {
+    /// Panics unless every part has the shape `rows` x `columns`.
+    pub(crate) fn check(&self, rows: usize, columns: usize) {
+        let shape = |m: &Matrix<'_>| {
+            assert_eq!(
+                (m.rows, m.columns, m.column_stride),
+                (rows, columns, 1),
+                "epilogue's shape"
+            )
+        };
+        match self {
+            Epilogue::None => {}
+            Epilogue::Bias(bias) => assert_eq!(bias.len(), columns, "bias' length"),
+            Epilogue::BiasResidual { bias, residual } => {
+                assert_eq!(bias.len(), columns, "bias' length");
+                shape(residual);
+            }
+            Epilogue::BiasGelu { bias, derivative } => {
+                assert_eq!(bias.len(), columns, "bias' length");
+                assert_eq!(
+                    (derivative.rows, derivative.columns),
+                    (rows, columns),
+                    "derivative's shape"
+                );
+            }
+            Epilogue::Multiply(factor) => shape(factor),
+        }
+    }
+
+    /// The same, with the part that is written as a pointer that threads can share.
+    pub(crate) fn shared(&mut self) -> SharedEpilogue<'_> {
+        match self {
+            Epilogue::None => SharedEpilogue::None,
+            Epilogue::Bias(bias) => SharedEpilogue::Bias(bias),
+            Epilogue::BiasResidual { bias, residual } => {
+                SharedEpilogue::BiasResidual(bias, *residual)
+            }
+            Epilogue::BiasGelu { bias, derivative } => {
+                SharedEpilogue::BiasGelu(bias, derivative.data, derivative.row_stride)
+            }
+            Epilogue::Multiply(factor) => SharedEpilogue::Multiply(*factor),
+        }
+    }
+}
+
+/// [`Epilogue`] as tiles see it.
+#[derive(Clone, Copy)]
+pub(crate) enum SharedEpilogue<'a> {
+    None,
+    Bias(&'a [f32]),
+    BiasResidual(&'a [f32], Matrix<'a>),
+    BiasGelu(&'a [f32], *mut f32, usize),
+    Multiply(Matrix<'a>),
+}
+
+// SAFETY: the pointer names a matrix of the shape of C, and tiles write it only where they own C.
+unsafe impl Sync for SharedEpilogue<'_> {}
+
+/// Where a tile lies in C.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) row: usize,
+    pub(crate) column: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
+impl SharedEpilogue<'_> {
+    /// Asks for what [`SharedEpilogue::apply`] will touch besides C.
+    #[inline(always)]
+    pub(crate) fn prefetch(self, place: Place) {
+        let (start, stride) = match self {
+            SharedEpilogue::None | SharedEpilogue::Bias(_) => return,
+            SharedEpilogue::BiasResidual(_, m) | SharedEpilogue::Multiply(m) => {
+                (m.data.as_ptr(), m.row_stride)
+            }
+            SharedEpilogue::BiasGelu(_, derivative, stride) => (derivative.cast_const(), stride),
+        };
+        for row in place.row..place.row + place.rows {
+            prefetch(
+                start.wrapping_add(row * stride + place.column),
+                place.columns,
+            );
+        }
+    }
+
+    /// Applies it to the tile at `place`, whose first element is `c`.
+    ///
+    /// # Safety
+    /// - `c` points to `place.rows` rows of `place.columns` values, `stride` apart, that are this thread's.
+    /// - The epilogue was checked against the shape of C, and `place` lies in C.
+    #[inline(always)]
+    pub(crate) unsafe fn apply<S: Simd>(self, s: S, place: Place, c: *mut f32, stride: usize) {
+        match self {
+            SharedEpilogue::None => {}
+            SharedEpilogue::Bias(bias) => {
+                // SAFETY: passed on.
+                unsafe {
+                    each(
+                        s,
+                        place,
+                        c,
+                        stride,
+                        #[inline(always)]
+                        |_, j, lanes, x| s.add(x, part(s, &bias[j..], lanes)),
+                    )
+                }
+            }
+            SharedEpilogue::BiasResidual(bias, residual) => {
+                // SAFETY: passed on.
+                unsafe {
+                    each(
+                        s,
+                        place,
+                        c,
+                        stride,
+                        #[inline(always)]
+                        |i, j, lanes, x| {
+                            let residual = &residual.data[i * residual.row_stride + j..];
+                            s.add(
+                                s.add(x, part(s, &bias[j..], lanes)),
+                                part(s, residual, lanes),
+                            )
+                        },
+                    )
+                }
+            }
+            SharedEpilogue::BiasGelu(bias, derivative, derivative_stride) => {
+                // SAFETY: passed on.
+                unsafe {
+                    each(
+                        s,
+                        place,
+                        c,
+                        stride,
+                        #[inline(always)]
+                        |i, j, lanes, x| {
+                            let (value, slope) =
+                                gelu_lanes(s, s.add(x, part(s, &bias[j..], lanes)));
+                            let to = derivative.add(i * derivative_stride + j);
+                            // SAFETY: the derivative has the shape of C, and this tile's places in it are this thread's.
+                            store_part(s, slope, std::slice::from_raw_parts_mut(to, lanes));
+                            value
+                        },
+                    )
+                }
+            }
+            SharedEpilogue::Multiply(factor) => {
+                // SAFETY: passed on.
+                unsafe {
+                    each(
+                        s,
+                        place,
+                        c,
+                        stride,
+                        #[inline(always)]
+                        |i, j, lanes, x| {
+                            s.mul(x, part(s, &factor.data[i * factor.row_stride + j..], lanes))
+                        },
+                    )
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn store_part<S: Simd>(s: S, v: S::V, to: &mut [f32]) {
+    if to.len() == S::LANES {
+        s.store(v, to);
+    } else {
+        s.store_partial(v, to);
+    }
+}
+
+#[inline(always)]
+fn part<S: Simd>(s: S, from: &[f32], lanes: usize) -> S::V {
+    if lanes == S::LANES {
+        s.load(from)
+    } else {
+        s.load_partial(&from[..lanes])
+    }
+}
+
+/// `x = value(row of C, column of C, lanes, x)` for every vector of the tile.
+///
+/// # Safety
+/// - As [`SharedEpilogue::apply`] says of `place`, `c` and `stride`.
+#[inline(always)]
+unsafe fn each<S: Simd>(
+    s: S,
+    place: Place,
+    c: *mut f32,
+    stride: usize,
+    value: impl Fn(usize, usize, usize, S::V) -> S::V,
+) {
+    for i in 0..place.rows {
+        let mut j = 0;
+        while j < place.columns {
+            let lanes = (place.columns - j).min(S::LANES);
+            // SAFETY: these lanes of this row belong to the tile.
+            let to = unsafe { std::slice::from_raw_parts_mut(c.add(i * stride + j), lanes) };
+            if lanes == S::LANES {
+                let x = s.load(to);
+                s.store(value(place.row + i, place.column + j, lanes, x), to);
+            } else {
+                let x = s.load_partial(to);
+                s.store_partial(value(place.row + i, place.column + j, lanes, x), to);
+            }
+            j += S::LANES;
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! GEMM: `C = A B`, `C += A B`, with any strides, on packed panels and register tiles.
+//!
+//! The scheme is that of Goto and van de Geijn (ACM TOMS 34, 2008) as BLIS arranges it, with one change: both operands are
+//! packed once, in parallel, before any tile is computed, so that no element is packed twice however the tiles are split
+//! among threads. Weights can be packed once and used by many calls ([`PackedRight`]).
+//!
+//! ```text
+//! pack A into panels of TILE_ROWS rows, B into panels of TILE_COLUMNS columns         (parallel, one pass each)
+//! for each block of C, rows x columns                                                 (parallel, any order)
+//!   for each slice of K that keeps a panel of A in L1 and the block of B in L2
+//!     for each panel of A, for each panel of B:  tile += A panel x B panel            (registers)
+//!   bias, GELU, residual or product with a matrix, while the tile is in L1            (epilogue)
+//! ```
+//!
+//! Every element of C sums its products in the order of K whatever the blocks, so results do not depend on the number of
+//! threads.
+
+mod batched;
+mod block;
+mod blocking;
+mod epilogue;
+mod gemv;
+mod matrix;
+mod multiply;
+mod pack;
+#[cfg(test)]
+mod reference;
+mod tile;
+
+pub use batched::{Product, batched};
+pub use blocking::{Blocking, Caches};
+pub use epilogue::Epilogue;
+pub use gemv::gemv;
+pub use matrix::{Matrix, MatrixMut};
+pub use multiply::{Right, Store, multiply, workspace_len};
+pub use pack::{PackedRight, pack_right, packed_right_len};
+#[cfg(test)]
+pub(crate) use reference::gelu as reference_gelu;
+pub(crate) use tile::{Tile, multiply_tile};

@@ -1,0 +1,113 @@
+//! GELU in its tanh form: `x (1 + tanh u) / 2` with `u = sqrt(2/pi) (x + 0.044715 x^3)` (Hendrycks and Gimpel, arXiv
+//! 1606.08415), computed as `x sigmoid(2 u)`.
+
+use super::{exp_lanes, map};
+use crate::kernels::{
+    Isa,
+    isa::{Op, Simd},
+};
+
+/// `out = gelu(x)`.
+///
+/// # Panics
+/// When lengths differ.
+pub fn gelu(isa: Isa, x: &[f32], out: &mut [f32]) {
+    isa.run(Gelu { x, out });
+}
+
+/// `gradient *= gelu'(x)`: the gradient of the output becomes that of the input.
+///
+/// # Panics
+/// When lengths differ.
+pub fn gelu_backward(isa: Isa, x: &[f32], gradient: &mut [f32]) {
+    isa.run(GeluBackward { x, gradient });
+}
+
+struct Gelu<'a> {
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Op for Gelu<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        map::map(
+            s,
+            self.x,
+            self.out,
+            #[inline(always)]
+            |x| gelu_lanes(s, x).0,
+        );
+    }
+}
+
+struct GeluBackward<'a> {
+    x: &'a [f32],
+    gradient: &'a mut [f32],
+}
+
+impl Op for GeluBackward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        map::update(
+            s,
+            self.x,
+            self.gradient,
+            #[inline(always)]
+            |x, gradient| s.mul(gradient, gelu_lanes(s, x).1),
+        );
+    }
+}
+
+/// `gelu(x)` and its derivative: with `q = sigmoid(2 u)`, `x q` and `q + x q (1 - q) 2 u'`.
+#[inline(always)]
+pub(crate) fn gelu_lanes<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
+    const TWICE_C: f32 = 1.595_769_1; // 2 sqrt(2 / pi)
+    const CUBIC: f32 = 0.044_715;
+    let one = s.splat(1.0);
+    let square = s.mul(x, x);
+    let twice_u = s.mul(x, s.fma(square, s.splat(TWICE_C * CUBIC), s.splat(TWICE_C)));
+    let q = s.div(one, s.add(one, exp_lanes(s, s.sub(s.splat(0.0), twice_u))));
+    let value = s.mul(x, q);
+    let twice_slope = s.fma(square, s.splat(3.0 * TWICE_C * CUBIC), s.splat(TWICE_C));
+    let derivative = s.fma(s.mul(value, s.sub(one, q)), twice_slope, q);
+    (value, derivative)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kernels::{
+        gemm::reference_gelu as reference,
+        testing::{self, assert_close},
+    };
+
+    #[test]
+    fn agrees_with_the_definition() {
+        let x: Vec<f32> = (-1000..=1000).map(|i| i as f32 * 0.0101).collect();
+        for isa in testing::isas() {
+            let (mut out, mut slope) = (vec![0.0; x.len()], vec![1.0; x.len()]);
+            super::gelu(isa, &x, &mut out);
+            super::gelu_backward(isa, &x, &mut slope);
+            for ((x, out), slope) in x.iter().zip(out).zip(slope) {
+                let (value, derivative) = reference(f64::from(*x));
+                assert_close(out, value, f64::from(x.abs()), 12, "gelu");
+                assert_close(slope, derivative, 1.0 + f64::from(x * x), 16, "gelu'");
+            }
+        }
+    }
+
+    #[test]
+    fn ends_are_flat_and_nan_stays() {
+        for isa in testing::isas() {
+            let mut out = [0.0; 4];
+            super::gelu(isa, &[-50.0, 50.0, 0.0, f32::NAN], &mut out);
+            assert!(
+                out[0].abs() < 1e-30 && out[1] == 50.0 && out[2] == 0.0 && out[3].is_nan(),
+                "{} {out:?}",
+                isa.name()
+            );
+        }
+    }
+}

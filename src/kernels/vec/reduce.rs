@@ -1,0 +1,114 @@
+//! Reductions: the norm of a gradient, the gradient of a bias.
+
+use super::map;
+use crate::kernels::{
+    Isa, Team,
+    isa::{Op, Simd},
+    team::{Rows, for_rows},
+};
+
+/// Sum of squares: f32 within 4,096 values, f64 across them, in a fixed order.
+pub fn sum_of_squares(isa: Isa, x: &[f32]) -> f64 {
+    x.chunks(4096)
+        .map(|x| f64::from(isa.run(SumOfSquares(x))))
+        .sum()
+}
+
+struct SumOfSquares<'a>(&'a [f32]);
+
+impl Op for SumOfSquares<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> f32 {
+        map::sum(
+            s,
+            self.0,
+            #[inline(always)]
+            |x| s.mul(x, x),
+        )
+    }
+}
+
+/// `out[j] += sum over i of m[i, j]` for a dense row-major matrix with as many columns as `out` has values; rows are added
+/// in ascending order whatever the team.
+///
+/// # Panics
+/// When `m` does not consist of whole rows.
+pub fn add_column_sums(isa: Isa, team: &dyn Team, m: &[f32], out: &mut [f32]) {
+    let columns = out.len();
+    assert!(
+        columns > 0 && m.len().is_multiple_of(columns),
+        "{} values are no rows of {columns}",
+        m.len()
+    );
+    for_rows(team, columns, 128, [Rows::new(out, 1)], |range, [out]| {
+        isa.run(ColumnSums {
+            m,
+            columns,
+            first: range.start,
+            out,
+        });
+    });
+}
+
+struct ColumnSums<'a> {
+    m: &'a [f32],
+    columns: usize,
+    first: usize,
+    out: &'a mut [f32],
+}
+
+impl Op for ColumnSums<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        for row in self.m.chunks_exact(self.columns) {
+            map::update(
+                s,
+                &row[self.first..self.first + self.out.len()],
+                self.out,
+                #[inline(always)]
+                |x, sum| s.add(sum, x),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kernels::{
+        Solo,
+        testing::{self, Random, assert_close},
+    };
+
+    #[test]
+    fn squares_add_up() {
+        testing::for_lengths(|isa, x, _| {
+            let expected: f64 = x.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+            let got = super::sum_of_squares(isa, x);
+            assert!(
+                (got - expected).abs() <= 1e-6 * expected,
+                "{} {got} {expected}",
+                isa.name()
+            );
+        });
+    }
+
+    #[test]
+    fn columns_add_up() {
+        for isa in testing::isas() {
+            for (rows, columns) in [(1, 1), (5, 200), (33, 129)] {
+                let m = Random::new(1).vec(rows * columns);
+                let mut out = vec![1.0; columns];
+                super::add_column_sums(isa, &Solo, &m, &mut out);
+                for j in 0..columns {
+                    let expected = 1.0
+                        + (0..rows)
+                            .map(|i| f64::from(m[i * columns + j]))
+                            .sum::<f64>();
+                    assert_close(out[j], expected, 1.0 + rows as f64, rows + 1, "column sums");
+                }
+            }
+        }
+    }
+}

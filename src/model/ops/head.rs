@@ -1,0 +1,220 @@
+//! Head, softmax and cross-entropy over chunks of tokens: the logits of all tokens never exist at once.
+
+use crate::{
+    kernels::{
+        Cost,
+        gemm::{Epilogue, Matrix, MatrixMut, Right, Store, multiply},
+        team::{Rows, for_rows},
+        vec::{cross_entropy, cross_entropy_with_gradient},
+    },
+    model::{Compute, Observer, Operator, Pass, observer::observed},
+};
+
+/// A target of this value is left out of the loss.
+pub const IGNORED: u32 = u32::MAX;
+
+/// What the head reads and writes. Shapes: `hidden` rows x d, `targets` rows, `logits` chunk x V, `losses` rows.
+pub struct Head<'a> {
+    /// The last layer norm's output.
+    pub hidden: &'a [f32],
+    /// The next token of each.
+    pub targets: &'a [u32],
+    /// The d x V matrix in panels.
+    pub weight: Right<'a>,
+    /// Scratch for the logits of `chunk` tokens.
+    pub logits: &'a mut [f32],
+    /// Receives the loss of each token in nats, 0 where the target is ignored.
+    pub losses: &'a mut [f32],
+    /// Panels of products.
+    pub workspace: &'a mut [f32],
+    /// Tokens of a chunk.
+    pub chunk: usize,
+    /// V.
+    pub vocab_size: usize,
+}
+
+/// Where the gradients go.
+pub struct HeadGradients<'a> {
+    /// The V x d matrix in panels.
+    pub weight: Right<'a>,
+    /// Gradient of `hidden`, overwritten: rows x d.
+    pub hidden: &'a mut [f32],
+    /// Gradient of the head's matrix, added to: V x d.
+    pub matrix: &'a mut [f32],
+    /// Factor on the loss of each token: one over the tokens of the batch.
+    pub scale: f32,
+}
+
+fn logits_cost(rows: usize, d: usize, v: usize) -> Cost {
+    Cost::gemm(rows, v, d) + Cost::elementwise(rows * v, 4.0, 0.0, 0.0)
+}
+
+impl Head<'_> {
+    /// The sum of the losses; with `gradients`, its gradient too.
+    pub fn run(
+        self,
+        compute: &Compute<'_>,
+        gradients: Option<HeadGradients<'_>>,
+        observer: &mut dyn Observer,
+    ) -> f64 {
+        let (rows, v) = (self.targets.len(), self.vocab_size);
+        let d = self.hidden.len() / rows;
+        let mut gradients = gradients;
+        let scale = gradients.as_ref().map(|gradients| gradients.scale);
+        for first in (0..rows).step_by(self.chunk) {
+            let count = self.chunk.min(rows - first);
+            let hidden = &self.hidden[first * d..][..count * d];
+            let targets = &self.targets[first..][..count];
+            let logits = &mut self.logits[..count * v];
+            let losses = &mut self.losses[first..][..count];
+            observed(
+                observer,
+                Operator::Head,
+                Pass::Forward,
+                logits_cost(count, d, v),
+                || {
+                    let (x, y) = (
+                        Matrix::new(hidden, count, d),
+                        MatrixMut::new(logits, count, v),
+                    );
+                    multiply(
+                        compute.isa,
+                        compute.caches,
+                        compute.team,
+                        self.workspace,
+                        x,
+                        self.weight,
+                        y,
+                        Store::Set,
+                        Epilogue::None,
+                    );
+                    token_losses(compute, targets, logits, losses, scale);
+                },
+            );
+            let Some(gradients) = &mut gradients else {
+                continue;
+            };
+            let cost = Cost::gemm(count, d, v) + Cost::gemm(v, d, count);
+            observed(observer, Operator::Head, Pass::Backward, cost, || {
+                let logits = Matrix::new(logits, count, v);
+                let dx = MatrixMut::new(&mut gradients.hidden[first * d..][..count * d], count, d);
+                multiply(
+                    compute.isa,
+                    compute.caches,
+                    compute.team,
+                    self.workspace,
+                    logits,
+                    gradients.weight,
+                    dx,
+                    Store::Set,
+                    Epilogue::None,
+                );
+                let (x, dw) = (
+                    Right::Plain(Matrix::new(hidden, count, d)),
+                    MatrixMut::new(gradients.matrix, v, d),
+                );
+                multiply(
+                    compute.isa,
+                    compute.caches,
+                    compute.team,
+                    self.workspace,
+                    logits.transposed(),
+                    x,
+                    dw,
+                    Store::Add,
+                    Epilogue::None,
+                );
+            });
+        }
+        self.losses[..rows]
+            .iter()
+            .map(|loss| f64::from(*loss))
+            .sum()
+    }
+}
+
+/// Losses of a chunk; where `scale` is given, logits become gradients.
+fn token_losses(
+    compute: &Compute<'_>,
+    targets: &[u32],
+    logits: &mut [f32],
+    losses: &mut [f32],
+    scale: Option<f32>,
+) {
+    let v = logits.len() / targets.len();
+    let data = [Rows::new(logits, v), Rows::new(losses, 1)];
+    for_rows(
+        compute.team,
+        targets.len(),
+        4,
+        data,
+        |range, [logits, losses]| {
+            for ((row, logits), loss) in range.zip(logits.chunks_exact_mut(v)).zip(losses) {
+                *loss = match (targets[row], scale) {
+                    (IGNORED, _) => {
+                        logits.fill(0.0);
+                        0.0
+                    }
+                    (target, Some(scale)) => {
+                        cross_entropy_with_gradient(compute.isa, logits, target as usize, scale)
+                    }
+                    (target, None) => cross_entropy(compute.isa, logits, target as usize),
+                };
+            }
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernels::gemm::workspace_len,
+        model::{
+            Unobserved,
+            ops::testing::{check_gradient, compute, random},
+        },
+    };
+
+    #[test]
+    fn gradients_agree_with_differences_in_any_chunks() {
+        let (rows, d, v) = (7, 6, 19);
+        let (hidden, matrix) = (random(rows * d, 1), random(v * d, 2));
+        let targets = [3, 18, IGNORED, 0, 7, 7, 1];
+        compute(|compute| {
+            let run = |hidden: &[f32], matrix: &[f32], chunk: usize| {
+                let mut workspace = vec![0.0; workspace_len(compute.isa, 40, 40, 40, false)];
+                let (mut logits, mut losses) = (vec![0.0; chunk * v], vec![0.0; rows]);
+                let (mut dhidden, mut dmatrix) = (vec![f32::NAN; rows * d], vec![0.0; v * d]);
+                let weight = Matrix::new(matrix, v, d);
+                let head = Head {
+                    hidden,
+                    targets: &targets,
+                    weight: Right::Plain(weight.transposed()),
+                    logits: &mut logits,
+                    losses: &mut losses,
+                    workspace: &mut workspace,
+                    chunk,
+                    vocab_size: v,
+                };
+                let gradients = HeadGradients {
+                    weight: Right::Plain(weight),
+                    hidden: &mut dhidden,
+                    matrix: &mut dmatrix,
+                    scale: 1.0,
+                };
+                (
+                    head.run(compute, Some(gradients), &mut Unobserved),
+                    dhidden,
+                    dmatrix,
+                )
+            };
+            let (loss, dhidden, dmatrix) = run(&hidden, &matrix, 3);
+            let (whole, ..) = run(&hidden, &matrix, 7);
+            assert!((loss - whole).abs() < 1e-5, "{loss} {whole}");
+            check_gradient(&hidden, &dhidden, |hidden| run(hidden, &matrix, 3).0);
+            check_gradient(&matrix, &dmatrix, |matrix| run(&hidden, matrix, 3).0);
+            assert!(dhidden[2 * d..3 * d].iter().all(|x| *x == 0.0));
+        });
+    }
+}

@@ -1,0 +1,10 @@
+//! The operators, one per file: forward, backward, cost and a numeric check of the gradient.
+
+pub mod attention;
+pub mod embedding;
+pub mod head;
+pub mod layernorm;
+pub mod linear;
+
+#[cfg(test)]
+pub(crate) mod testing;

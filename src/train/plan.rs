@@ -1,0 +1,160 @@
+//! What a training run needs, decided before its first step: sizes, threads, and memory by role.
+
+use crate::{
+    kernels::{Isa, gemm::Caches},
+    model::{ActivationsPlan, Layout, Packed, Shape},
+};
+
+/// The constants of AdamW and of clipping.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Optimizer {
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
+    /// Decoupled weight decay of matrices.
+    pub weight_decay: f32,
+    /// Largest global norm of a gradient; `None` leaves it as it is.
+    pub clip_norm: Option<f32>,
+}
+
+impl Default for Optimizer {
+    fn default() -> Optimizer {
+        Optimizer {
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            clip_norm: Some(1.0),
+        }
+    }
+}
+
+/// A run's sizes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plan {
+    /// The model.
+    pub shape: Shape,
+    /// Sequences of an optimizer step.
+    pub batch: usize,
+    /// Tokens of a sequence.
+    pub length: usize,
+    /// Sequences computed at a time; their gradients add up.
+    pub micro_batch: usize,
+    /// AdamW.
+    pub optimizer: Optimizer,
+    /// The kernels' ISA.
+    pub isa: Isa,
+    /// Caches that a thread can count on.
+    pub caches: Caches,
+    /// Threads.
+    pub workers: usize,
+}
+
+/// Bytes of each role, planned before the first step and taken at once.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct MemoryPlan {
+    /// Weights.
+    pub parameters: usize,
+    /// Their gradients.
+    pub gradients: usize,
+    /// AdamW's two moments.
+    pub moments: usize,
+    /// Weights in panels, for the forward and the backward pass.
+    pub panels: usize,
+    /// What the forward pass leaves for the backward pass.
+    pub activations: usize,
+    /// Buffers that hold nothing between operators.
+    pub scratch: usize,
+}
+
+impl MemoryPlan {
+    /// Bytes of all roles.
+    pub fn total(&self) -> usize {
+        self.roles().into_iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Each role by name.
+    pub fn roles(&self) -> [(&'static str, usize); 6] {
+        [
+            ("parameters", self.parameters),
+            ("gradients", self.gradients),
+            ("moments", self.moments),
+            ("panels", self.panels),
+            ("activations", self.activations),
+            ("workspace", self.scratch),
+        ]
+    }
+}
+
+/// Tokens of a micro-batch that is chosen automatically: enough that reading a gradient of weights and writing it back
+/// costs little beside the products, few enough that a layer's activations stay in the last cache.
+const MICRO_BATCH_TOKENS: usize = 1024;
+
+/// Bytes of logits that exist at once.
+const LOGITS_BYTES: usize = 16 << 20;
+
+impl Plan {
+    /// The largest divisor of `batch` whose sequences of `length` tokens make no more than about a thousand tokens.
+    pub fn automatic_micro_batch(batch: usize, length: usize) -> usize {
+        let most = (MICRO_BATCH_TOKENS / length.max(1)).max(1);
+        (1..=batch.min(most))
+            .rev()
+            .find(|size| batch.is_multiple_of(*size))
+            .unwrap_or(1)
+    }
+
+    /// The plan of activations and scratch.
+    pub(super) fn activations(&self) -> ActivationsPlan {
+        let rows = self.micro_batch * self.length;
+        let chunk = (LOGITS_BYTES / (4 * self.shape.vocab_size))
+            .clamp(16, 1024)
+            .min(rows);
+        // Chunks of equal size: the last one does not run at the speed of a sliver.
+        let chunk = rows.div_ceil(rows.div_ceil(chunk));
+        ActivationsPlan {
+            shape: self.shape,
+            isa: self.isa,
+            workers: self.workers,
+            sequences: self.micro_batch,
+            length: self.length,
+            chunk,
+        }
+    }
+
+    /// Bytes of each role.
+    pub fn memory(&self) -> MemoryPlan {
+        let values = size_of::<f32>();
+        let parameters = Layout::new(&self.shape).len * values;
+        let activations = self.activations();
+        MemoryPlan {
+            parameters,
+            gradients: parameters,
+            moments: 2 * parameters,
+            panels: Packed::len(self.isa, &self.shape) * values,
+            activations: activations.activations_len() * values,
+            scratch: activations.scratch_len() * values,
+        }
+    }
+
+    /// FLOPs of an optimizer step by the customary formula ([`Shape::training_flops_per_token`]).
+    pub fn flops_per_step(&self) -> f64 {
+        (self.batch * self.length) as f64 * self.shape.training_flops_per_token(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn micro_batches_divide_the_batch() {
+        assert_eq!(Plan::automatic_micro_batch(32, 128), 8);
+        assert_eq!(Plan::automatic_micro_batch(30, 128), 6);
+        assert_eq!(Plan::automatic_micro_batch(7, 100), 7);
+        assert_eq!(Plan::automatic_micro_batch(13, 128), 1);
+        assert_eq!(Plan::automatic_micro_batch(4, 5000), 1);
+    }
+}
