@@ -44,7 +44,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let machine = Machine::read(&source);
     if let Some(path) = &arguments.record {
         let recording = probe::write_recording(&source);
-        fs::write(path, recording).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+        fs::write(path, recording)
+            .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
         return Ok(Exit::Done);
     }
     let mut text = if arguments.json {
@@ -68,8 +69,14 @@ fn recorded(path: &Path) -> Result<Source, Failure> {
         .map_err(|error| Failure::wrong_use(format!("{}: {error}", path.display())))
 }
 
-/// The terminal's width up to 100 columns; without a terminal 88.
+/// Columns of the page: narrow enough for most terminals and for a quotation in a mail.
+const WIDTH: usize = 88;
+
 fn style(explain: bool) -> Style {
     let colour = io::stdout().is_terminal() && environment::color();
-    Style { width: 88, colour, explain }
+    Style {
+        width: WIDTH,
+        colour,
+        explain,
+    }
 }

@@ -1,1 +1,15 @@
-//! (room to be built)
+//! Statistics as pure functions: samples in, numbers with their uncertainty out; the same input gives the same bits.
+//!
+//! Nothing here measures, prints or draws. Every random choice comes from a seed that the caller names, so that a page
+//! rebuilt from the same samples shows the same intervals.
+
+pub mod bootstrap;
+pub mod compare;
+pub mod fits;
+pub mod outliers;
+pub mod summary;
+
+pub use bootstrap::Interval;
+pub use compare::Comparison;
+pub use outliers::Label;
+pub use summary::Summary;

@@ -1,9 +1,25 @@
 //! Training: data, optimizer steps, schedules, checkpoints.
+//!
+//! [`run`] is the loop; what it drives, asks and keeps lies in the other files.
 
 pub mod data;
+pub mod schedule;
+
 mod optimizer;
 mod plan;
 mod trainer;
+
+pub mod budget;
+pub mod run;
+
+pub mod checkpoint;
+pub(crate) mod digest;
+mod disk_space;
+pub mod metrics_log;
+pub mod named_tensors;
+pub mod run_folder;
+pub mod state;
+pub mod tensor_file;
 
 pub use data::{Batch, Dataset};
 pub use plan::{MemoryPlan, Optimizer, Plan};

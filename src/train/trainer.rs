@@ -91,6 +91,20 @@ impl Trainer {
         })
     }
 
+    /// Goes on with other threads, at most as many as planned: the results are the same to the bit.
+    ///
+    /// # Panics
+    /// When the pool has more threads than planned.
+    pub fn use_pool(&mut self, pool: Arc<Pool>) {
+        assert!(
+            pool.workers() <= self.plan.workers,
+            "{} threads, {} planned",
+            pool.workers(),
+            self.plan.workers
+        );
+        self.pool = pool;
+    }
+
     /// Its plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -383,6 +397,22 @@ mod tests {
             assert_eq!(one, more);
             assert_eq!(*a.parameters().values, *b.parameters().values);
         }
+    }
+
+    #[test]
+    fn threads_may_change_between_steps() {
+        let isa = Isa::best();
+        let (steady, a) = train(trainer(isa, 2, 2), 4);
+        let mut b = trainer(isa, 2, 2);
+        let changing: Vec<f64> = [1, 2, 2, 1]
+            .into_iter()
+            .map(|threads| {
+                b.use_pool(Arc::new(Pool::new(&vec![0; threads]).expect("threads")));
+                b.step(&batch(), 1e-2, &mut Unobserved).loss
+            })
+            .collect();
+        assert_eq!(steady, changing);
+        assert_eq!(*a.parameters().values, *b.parameters().values);
     }
 
     #[test]

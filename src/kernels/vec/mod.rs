@@ -5,8 +5,10 @@
 
 mod adamw;
 mod add;
+mod chase;
 mod cross_entropy;
 mod exp;
+mod fma_chain;
 mod gelu;
 mod hadamard;
 mod layernorm;
@@ -15,12 +17,15 @@ mod reduce;
 mod relu;
 mod scale;
 mod softmax;
+mod stream_read;
 
 pub use adamw::{AdamwStep, adamw};
 pub use add::{add, add_assign};
+pub use chase::{chase, chase_links};
 pub use cross_entropy::{cross_entropy, cross_entropy_with_gradient};
 pub use exp::exp;
 pub(crate) use exp::exp_lanes;
+pub use fma_chain::{fma_chain, fma_chain_flops};
 pub(crate) use gelu::gelu_lanes;
 pub use gelu::{gelu, gelu_backward};
 pub use hadamard::hadamard;
@@ -29,3 +34,4 @@ pub use reduce::{add_column_sums, sum_of_squares};
 pub use relu::relu;
 pub use scale::scale;
 pub use softmax::{causal_softmax, softmax};
+pub use stream_read::stream_read;

@@ -1,0 +1,190 @@
+//! `loopos bench`: measure what a suite measures, keep it as run.json, and write the page.
+
+mod document;
+mod experiment;
+mod folder;
+mod summary;
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::interrupt::Interrupt;
+use super::outcome::{Exit, Failure, warn};
+use crate::measure::clock::Clock;
+use crate::measure::turn::{Error as TurnError, Turn};
+use crate::probe::Machine;
+use crate::suites::{Context, Effort, Experiment, Host, Recorder, SUITES, Suite};
+use document::Document;
+use folder::Folder;
+
+const EXAMPLES: &str = "\
+Examples:
+  loopos bench --suite training                     train the small model on all threads and explain the speed
+  loopos bench --suite training --quick             the same within two minutes
+  loopos bench --suite training --config autoregressive_training --threads 1,2
+  loopos bench --suite ceilings --isa avx2,scalar   how fast this machine could go
+  loopos bench --suite training --set training.batch_size=64 --json > run.json
+
+Results: reports/runs/<id>/ with run.json, report.html and each picture as SVG; reports/latest/ is a copy of the newest.
+Ctrl-C keeps what was measured until then. LOOPOS_ISA=avx512|avx512vl|avx2|scalar forces the instruction set.";
+
+/// What to type after `loopos bench`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// What to measure
+    #[arg(long, value_name = "SUITE", value_parser = suites())]
+    suite: String,
+    /// Few samples: everything within two minutes on two slow cores
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// Many samples, and the large configuration too
+    #[arg(long)]
+    full: bool,
+    /// A configuration to train: a JSON file, or the name of a built-in one; may be repeated
+    #[arg(long, value_name = "FILE")]
+    config: Vec<String>,
+    /// Override one key of every configuration; may be repeated
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    overrides: Vec<String>,
+    /// Text to train on, a file or a folder [default: the source text of this program's dependencies]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Numbers of threads: `1,2,4` or `1-4` [default: one up to all that this process may use]
+    #[arg(long, value_name = "LIST")]
+    threads: Option<String>,
+    /// Instruction sets, of which the first trains: `avx512,avx2` [default: all of this machine, the widest trains]
+    #[arg(long, value_name = "LIST")]
+    isa: Option<String>,
+    /// Folder for results
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    out: PathBuf,
+    /// Whether hardware counters are tried
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = ["auto", "off"])]
+    counters: String,
+    /// Write run.json to stdout instead of the summary
+    #[arg(long)]
+    json: bool,
+}
+
+/// The ids that `--suite` takes: those that exist, and all of them.
+fn suites() -> Vec<&'static str> {
+    SUITES.iter().map(|suite| suite.id()).chain(["all"]).collect()
+}
+
+impl Arguments {
+    fn suites(&self) -> Vec<&'static dyn Suite> {
+        let wanted = |suite: &&dyn Suite| self.suite == "all" || self.suite == suite.id();
+        SUITES.iter().copied().filter(wanted).collect()
+    }
+
+    fn effort(&self) -> Effort {
+        match (self.quick, self.full) {
+            (true, _) => Effort::Quick,
+            (_, true) => Effort::Full,
+            _ => Effort::Normal,
+        }
+    }
+}
+
+/// Measures, writes the results, and says on stdout what was found.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let machine = Machine::detect();
+    let settings = experiment::settings(arguments, &machine)?;
+    let document = Document::new(&machine);
+    let folder = Folder::new(&arguments.out, &document.id)?;
+    let interrupt = Interrupt::install()?;
+    let turn = take_turn(interrupt.stop())?;
+    let experiment = experiment::prepare(arguments, settings)?;
+    let clock = Clock::best();
+    let watcher = Watcher { stop: interrupt.stop(), document: RefCell::new(document), folder: &folder, experiment: &experiment };
+    let mut context = Context::new(&machine, &experiment, &clock, &watcher);
+    if turn.is_none() {
+        context.recorder.note("method", "Another measurement may have run at the same time: the lock could not be taken.");
+    }
+    let mut failed = None;
+    for suite in arguments.suites() {
+        if !watcher.stopped() && failed.is_none() {
+            failed = suite.run(&mut context).err();
+        }
+    }
+    let measured = context.recorder.metrics().iter().any(|metric| metric.value.is_some());
+    if watcher.stopped() {
+        context.recorder.note("limits", "The user stopped the run: it holds what was measured until then.");
+    }
+    if measured {
+        let run = watcher.document.borrow_mut().run(&context.recorder, &experiment);
+        let page = folder.publish(&run)?;
+        print(arguments, &run, &page)?;
+    } else {
+        folder.discard();
+    }
+    match failed {
+        Some(error) => Err(Failure::failed(error).into()),
+        None if watcher.stopped() => Ok(interrupt.exit()),
+        None if measured => Ok(Exit::Done),
+        None => Err(Failure::no_data("nothing could be measured").into()),
+    }
+}
+
+/// Waits until no other loopos measures on this machine; without a usable lock it says so and goes on.
+fn take_turn(stop: &AtomicBool) -> anyhow::Result<Option<Turn>> {
+    let mut told = false;
+    let mut keep_waiting = || {
+        if !std::mem::replace(&mut told, true) {
+            say("another loopos measures on this machine: waiting for it to end");
+        }
+        !stop.load(Ordering::Relaxed)
+    };
+    match Turn::take(&std::env::temp_dir(), &mut keep_waiting) {
+        Ok(turn) => Ok(Some(turn)),
+        Err(error @ TurnError::Unusable { .. }) => {
+            warn(error);
+            Ok(None)
+        }
+        Err(error @ TurnError::Abandoned { .. }) => Err(Failure::failed(error).into()),
+    }
+}
+
+/// The summary, or the document itself.
+fn print(arguments: &Arguments, run: &crate::record::Run, page: &std::path::Path) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, run).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        out.write_all(summary::text(run, page).as_bytes())?;
+    }
+    Ok(out.flush()?)
+}
+
+/// A line of progress.
+fn say(text: &str) {
+    // Nobody is left to be told when stderr is closed.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Shows progress, passes Ctrl-C on, and rewrites run.json after each case.
+struct Watcher<'a> {
+    stop: &'a AtomicBool,
+    document: RefCell<Document>,
+    folder: &'a Folder,
+    experiment: &'a Experiment,
+}
+
+impl Host for Watcher<'_> {
+    fn say(&self, text: &str) {
+        say(text);
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn keep(&self, recorder: &Recorder) -> Result<(), String> {
+        let run = self.document.borrow_mut().run(recorder, self.experiment);
+        self.folder.keep(&run).map_err(|error| error.to_string())
+    }
+}

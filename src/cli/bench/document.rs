@@ -1,0 +1,97 @@
+//! The document of a run: who, when, where, with what, around what the recorder holds.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+
+use crate::probe::Machine;
+use crate::record::{self, Run, SCHEMA};
+use crate::suites::{self, Experiment, Recorder};
+
+/// What is known about a run from its start.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// Unique and sortable: `20261122T141503-4f2a91`.
+    pub(super) id: String,
+    started: String,
+    begin: Instant,
+    command: Vec<String>,
+    machine: record::Machine,
+}
+
+impl Document {
+    /// A run that starts now on `machine`.
+    pub(super) fn new(machine: &Machine) -> Self {
+        let command: Vec<String> = std::env::args().collect();
+        let machine = suites::record_machine(machine);
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let [year, month, day, hour, minute, second] = civil(since_epoch.as_secs());
+        // The process and the nanoseconds tell apart what one command starts twice in a second.
+        let identity = format!("{} {command:?} {} {since_epoch:?}", machine.summary.fingerprint, std::process::id());
+        let hash: String = Sha256::digest(identity).iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            id: format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}-{hash}"),
+            started: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"),
+            begin: Instant::now(),
+            command,
+            machine,
+        }
+    }
+
+    /// The document with what was recorded so far.
+    pub(super) fn run(&self, recorder: &Recorder, experiment: &Experiment) -> Run {
+        let effective = |case: &suites::Case| (case.name.clone(), case.config.effective());
+        Run {
+            schema: SCHEMA.to_owned(),
+            id: self.id.clone(),
+            started: self.started.clone(),
+            elapsed_seconds: self.begin.elapsed().as_secs_f64(),
+            command: self.command.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: option_env!("LOOPOS_COMMIT").map(str::to_owned),
+            machine: self.machine.clone(),
+            config: experiment.cases.iter().map(effective).collect::<serde_json::Map<_, _>>().into(),
+            metrics: recorder.metrics().to_vec(),
+            series: recorder.series().to_vec(),
+            notes: recorder.notes().to_vec(),
+        }
+    }
+}
+
+/// Year, month, day, hour, minute and second in UTC, after Hinnant, "chrono-compatible low-level date algorithms".
+fn civil(seconds: u64) -> [u64; 6] {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days since 1 March of year 0; eras of 400 years.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    [year, month, day, rest / 3_600, rest / 60 % 60, rest % 60]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_agree_with_the_calendar() {
+        assert_eq!(civil(0), [1970, 1, 1, 0, 0, 0]);
+        assert_eq!(civil(951_782_400), [2000, 2, 29, 0, 0, 0]);
+        assert_eq!(civil(1_795_356_903), [2026, 11, 22, 14, 15, 3]);
+        assert_eq!(civil(4_107_542_399), [2100, 2, 28, 23, 59, 59]);
+        assert_eq!(civil(4_107_542_400), [2100, 3, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn ids_sort_by_time_and_differ() {
+        let machine = Machine::detect();
+        let (one, other) = (Document::new(&machine), Document::new(&machine));
+        assert_ne!(one.id, other.id);
+        assert!(one.id[..15] <= other.id[..15] && one.id.len() == 22);
+        assert_eq!(one.started.len(), "2026-11-22T14:15:03Z".len());
+    }
+}

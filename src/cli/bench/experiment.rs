@@ -1,0 +1,180 @@
+//! From the command line to an experiment: threads, instruction sets, configurations and their text.
+
+use std::sync::Arc;
+
+use super::Arguments;
+use crate::cli::outcome::Failure;
+use crate::cli::{environment, text_source};
+use crate::config::Config;
+use crate::kernels::Isa;
+use crate::probe::Machine;
+use crate::suites::{Case, Experiment, Text};
+
+/// The configurations of a run where none is named.
+const SMALL: &str = "autoregressive_training_small";
+const LARGE: &str = "autoregressive_training";
+
+/// Most thread counts that are measured one by one where none are named; beyond, they double.
+const EACH: usize = 8;
+
+/// What can be checked at once, before anything slow.
+pub(super) struct Settings {
+    threads: Vec<usize>,
+    isas: Vec<Isa>,
+    configs: Vec<(String, Config)>,
+}
+
+/// Reads and checks the command line.
+///
+/// # Errors
+/// Wrong use, naming the flag.
+pub(super) fn settings(arguments: &Arguments, machine: &Machine) -> Result<Settings, Failure> {
+    let configs = if arguments.suites().iter().any(|suite| suite.trains()) { configs(arguments)? } else { Vec::new() };
+    Ok(Settings {
+        threads: match &arguments.threads {
+            Some(list) => parse_threads(list, machine.usable_cpus().len())?,
+            None => all_threads(machine.usable_threads()),
+        },
+        isas: match &arguments.isa {
+            Some(list) => parse_isas(list)?,
+            None => forced_first(environment::isa()?),
+        },
+        configs,
+    })
+}
+
+/// Reads the text of every configuration; trains tokenizers, which takes a while the first time.
+///
+/// # Errors
+/// When a text is missing or does not fit its configuration.
+pub(super) fn prepare(arguments: &Arguments, settings: Settings) -> Result<Experiment, Failure> {
+    let case = |(name, config): (String, Config)| {
+        let text = text_source::read(&config, None)?;
+        let text = Text { tokens: Arc::new(text.tokens), source: text.source, bytes: text.bytes };
+        Ok(Case { name, config, text })
+    };
+    Ok(Experiment {
+        effort: arguments.effort(),
+        threads: settings.threads,
+        isas: settings.isas,
+        counters: arguments.counters != "off",
+        cases: settings.configs.into_iter().map(case).collect::<Result<_, Failure>>()?,
+    })
+}
+
+fn configs(arguments: &Arguments) -> Result<Vec<(String, Config)>, Failure> {
+    let mut names: Vec<&str> = arguments.config.iter().map(String::as_str).collect();
+    if names.is_empty() {
+        names.push(SMALL);
+        names.extend(arguments.full.then_some(LARGE));
+    }
+    let overrides: Vec<(&str, &str)> =
+        arguments.overrides.iter().map(|text| Config::parse_override(text)).collect::<Result<_, _>>().map_err(Failure::wrong_use)?;
+    let mut configs: Vec<(String, Config)> = Vec::new();
+    for name in names {
+        let mut config = Config::find(name).map_err(Failure::wrong_use)?;
+        config.set_all(&overrides).map_err(|error| Failure::wrong_use(error).help("this comes from --set"))?;
+        if let Some(path) = &arguments.data {
+            let text = path.to_str().ok_or_else(|| Failure::wrong_use(format!("the path {} is not valid UTF-8", path.display())))?;
+            config.data.input_file = Some(text.to_owned());
+        }
+        config.method_ready().map_err(Failure::wrong_use)?;
+        let name = case_name(name);
+        if configs.iter().any(|(other, _)| *other == name) {
+            return Err(Failure::wrong_use(format!("two configurations are called {name}")).help("results go by the file's name: rename one"));
+        }
+        configs.push((name, config));
+    }
+    Ok(configs)
+}
+
+/// The file's stem, in the letters that a part of a metric's name may have.
+fn case_name(name: &str) -> String {
+    let stem = std::path::Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name);
+    stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+}
+
+/// One up to `usable`, or doubling where that would be too many.
+fn all_threads(usable: usize) -> Vec<usize> {
+    if usable <= EACH {
+        return (1..=usable).collect();
+    }
+    let mut threads: Vec<usize> = std::iter::successors(Some(1), |n| Some(n * 2)).take_while(|n| *n < usable).collect();
+    threads.push(usable);
+    threads
+}
+
+/// `1,2,4` or `1-4` or both.
+fn parse_threads(list: &str, most: usize) -> Result<Vec<usize>, Failure> {
+    let wrong = || {
+        Failure::wrong_use(format!("--threads {list}: not a list of thread counts from 1 to {most}, the CPUs that this process may use"))
+            .help("for example --threads 1,2 or --threads 1-4")
+    };
+    let number = |text: &str| text.trim().parse::<usize>().ok().filter(|count| (1..=most).contains(count)).ok_or_else(wrong);
+    let mut threads = Vec::new();
+    for part in list.split(',') {
+        match part.split_once('-') {
+            Some((from, to)) => threads.extend(number(from)?..=number(to)?),
+            None => threads.push(number(part)?),
+        }
+    }
+    threads.sort_unstable();
+    threads.dedup();
+    if threads.is_empty() { Err(wrong()) } else { Ok(threads) }
+}
+
+fn parse_isas(list: &str) -> Result<Vec<Isa>, Failure> {
+    let mut isas = Vec::new();
+    for name in list.split(',') {
+        let isa = Isa::forced(name.trim()).map_err(|error| Failure::wrong_use(format!("--isa {list}: {error}")))?;
+        if !isas.contains(&isa) {
+            isas.push(isa);
+        }
+    }
+    Ok(isas)
+}
+
+/// All instruction sets, the one that trains in front.
+fn forced_first(first: Isa) -> Vec<Isa> {
+    let mut isas = Isa::available();
+    isas.retain(|isa| *isa != first);
+    isas.insert(0, first);
+    isas
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thread_lists_are_read_or_refused() {
+        let parse = |list| parse_threads(list, 8).ok();
+        assert_eq!(parse("4,1, 2"), Some(vec![1, 2, 4]));
+        assert_eq!(parse("1-3,8,2"), Some(vec![1, 2, 3, 8]));
+        for wrong in ["", "0", "9", "two", "3-1", "1-9", "1,,2", "-1", "99999999999999999999"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn many_threads_double() {
+        assert_eq!(all_threads(4), [1, 2, 3, 4]);
+        assert_eq!(all_threads(12), [1, 2, 4, 8, 12]);
+        assert_eq!(all_threads(16), [1, 2, 4, 8, 16]);
+    }
+
+    #[test]
+    fn the_isa_that_trains_comes_first() {
+        let scalar = Isa::forced("scalar").unwrap();
+        let isas = forced_first(scalar);
+        assert_eq!((isas[0], isas.len()), (scalar, Isa::available().len()));
+        assert!(parse_isas("scalar,scalar").is_ok_and(|isas| isas == [scalar]));
+        assert!(parse_isas("avx9").unwrap_err().to_string().contains("avx9"));
+    }
+
+    #[test]
+    fn case_names_are_parts_of_metric_names() {
+        assert_eq!(case_name("configs/my run.v2.json"), "my_run_v2");
+        assert_eq!(case_name("autoregressive_training"), "autoregressive_training");
+    }
+}

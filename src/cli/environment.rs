@@ -1,0 +1,44 @@
+//! The environment variables that change what the program does; nothing else reads the environment.
+
+use std::env;
+use std::path::PathBuf;
+
+use super::outcome::Failure;
+use crate::kernels::Isa;
+
+/// Whether colour is welcome: `NO_COLOR` is unset or empty (<https://no-color.org>).
+pub(crate) fn color() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The instruction set that `LOOPOS_ISA` forces, or the best one of this machine.
+///
+/// # Errors
+/// When it names an unknown one, or one that cannot run here.
+pub(crate) fn isa() -> Result<Isa, Failure> {
+    match env::var_os("LOOPOS_ISA") {
+        Some(name) if !name.is_empty() => Isa::forced(&name.to_string_lossy()).map_err(|error| {
+            Failure::wrong_use(format!("LOOPOS_ISA: {error}"))
+                .help("unset LOOPOS_ISA to use the best instruction set of this machine")
+        }),
+        _ => Ok(Isa::best()),
+    }
+}
+
+/// Where cargo keeps what it downloads: `CARGO_HOME`, else `.cargo` in the home folder.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    path("CARGO_HOME").or_else(|| Some(path("HOME")?.join(".cargo")))
+}
+
+/// Where tokenizers and tokens are kept between runs: `loopos` in `XDG_CACHE_HOME`, else in `.cache` in the home folder.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    let caches = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")))?;
+    Some(caches.join("loopos"))
+}
+
+/// A variable that holds an absolute path; others are ignored, as the XDG specification asks.
+fn path(name: &str) -> Option<PathBuf> {
+    env::var_os(name)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+}

@@ -1,0 +1,51 @@
+//! Ctrl-C and SIGTERM: the first sets a flag that the running command polls, the second ends the program at once.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use super::outcome::Exit;
+
+/// The signals that a command has taken over.
+pub(crate) struct Interrupt {
+    stop: Arc<AtomicBool>,
+    signal: Arc<AtomicUsize>,
+}
+
+impl Interrupt {
+    /// From here on the first signal only raises the flag: call it where the command begins to poll.
+    ///
+    /// Before, a signal ends the program at once, which loses nothing: every file appears by a rename.
+    ///
+    /// # Errors
+    /// When the system refuses a signal handler.
+    pub(crate) fn install() -> io::Result<Interrupt> {
+        let interrupt = Interrupt {
+            stop: Arc::default(),
+            signal: Arc::default(),
+        };
+        for signal in [SIGINT, SIGTERM] {
+            // Actions run in the order of registration: the shutdown looks at the flag before this signal raises it.
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&interrupt.stop))?;
+            flag::register_usize(signal, Arc::clone(&interrupt.signal), signal as usize)?;
+            flag::register(signal, Arc::clone(&interrupt.stop))?;
+        }
+        Ok(interrupt)
+    }
+
+    /// The flag to poll: true once a signal came.
+    pub(crate) fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
+
+    /// How the command ends: [`Exit::Done`], or interrupted by the signal that came.
+    pub(crate) fn exit(&self) -> Exit {
+        if !self.stop.load(Ordering::SeqCst) {
+            return Exit::Done;
+        }
+        Exit::Interrupted(self.signal.load(Ordering::SeqCst) as u8)
+    }
+}

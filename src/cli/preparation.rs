@@ -1,0 +1,361 @@
+//! What a training run needs, made ready and checked before its first step: threads, memory, disk, text, and the state it starts
+//! from.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::outcome::{Failure, warn};
+use super::text_source::{self, Text, load_tokenizer, say};
+use super::trained::shape;
+use super::workers::Workers;
+use crate::atomic;
+use crate::config::{Config, Rule};
+use crate::model::Layout;
+use crate::train::budget::{self, Sizes};
+use crate::train::checkpoint::Checkpoint;
+use crate::train::data::Cut;
+use crate::train::digest::hexadecimal;
+use crate::train::run::{self, Events, Run, Settings};
+use crate::train::run_folder::{self, RunFolder, RunFolderError};
+use crate::train::schedule::Schedule;
+use crate::train::state::{Identity, State};
+use crate::train::{Dataset, Optimizer, Plan, Trainer};
+use crate::units::{Bytes, grouped};
+
+/// A run that can go.
+pub(crate) struct Prepared {
+    /// What computes.
+    workers: Workers,
+    /// Where the run is kept.
+    pub(crate) folder: RunFolder,
+    /// The text in batches.
+    data: Dataset,
+    /// The model, with the weights of `state`.
+    trainer: Trainer,
+    /// Where the run stands.
+    pub(crate) state: State,
+    /// The checkpoint of `state`.
+    checkpoint: Option<PathBuf>,
+    /// How long it is and what it does on the way.
+    pub(crate) settings: Settings,
+    /// The loss of a model that knows token frequencies only.
+    pub(crate) unigram_entropy: Option<f64>,
+}
+
+/// Makes a run ready: everything that can be wrong is found here, before any work is lost.
+///
+/// # Errors
+/// When memory, disk, text or the state to resume do not allow the run.
+pub(crate) fn prepare(config: &Config, resume: bool) -> Result<Prepared, Failure> {
+    let workers = Workers::new(config.training.threads)?;
+    let plan = plan(config, &workers);
+    check_memory(&plan, &workers)?;
+    let folder = lock(config)?;
+    let newest = newest(&folder, resume)?;
+    check_space(&plan, config.training.keep_checkpoints, &folder)?;
+    let tokenizer = match newest {
+        Some(_) => Some(load_tokenizer(&run_folder::tokenizer(folder.path()))?),
+        None => None,
+    };
+    let text = workers
+        .pool
+        .install(|| text_source::read(config, tokenizer))?;
+    let state = state(identity(config, &workers, &text), newest.as_ref())?;
+    write_beside(&folder, &state, &text)?;
+    let cut = Cut {
+        length: config.training.max_length,
+        batch: config.training.batch_size,
+        validation: config.training.validation_split,
+        seed: config.training.seed,
+    };
+    let data = Dataset::new(Arc::new(text.tokens), cut).map_err(Failure::wrong_use)?;
+    let pool = Arc::clone(&workers.pool);
+    let mut trainer = Trainer::new(&plan, pool, config.training.seed).map_err(Failure::failed)?;
+    if let Some(checkpoint) = &newest {
+        run::restore(&mut trainer, checkpoint).map_err(Failure::failed)?;
+    }
+    Ok(Prepared {
+        settings: settings(config, &data),
+        unigram_entropy: data.unigram_entropy(config.model.vocab_size),
+        checkpoint: newest.map(|checkpoint| checkpoint.path),
+        workers,
+        folder,
+        data,
+        trainer,
+        state,
+    })
+}
+
+impl Prepared {
+    /// The run, told to `events`.
+    pub(crate) fn run<'a>(&'a mut self, events: &'a mut dyn Events) -> Run<'a> {
+        Run {
+            trainer: &mut self.trainer,
+            data: &mut self.data,
+            settings: self.settings.clone(),
+            folder: &self.folder,
+            state: self.state.clone(),
+            checkpoint: self.checkpoint.take(),
+            events,
+        }
+    }
+
+    /// What is about to happen, for the log.
+    pub(crate) fn describe(&self) -> String {
+        let plan = self.trainer.plan();
+        let [training, validation] = self.data.tokens();
+        let count = |number: usize| grouped(number as i64);
+        format!(
+            "data: {} tokens to train on, {} to validate on\n\
+             model: {} parameters, {} planned\n\
+             run: steps {} to {} of {} sequences x {} tokens, {} at a time; {}, {} threads; kept in {}",
+            count(training),
+            count(validation),
+            count(Layout::new(&plan.shape).parameter_count()),
+            Bytes(plan.memory().total() as f64),
+            grouped(self.state.step as i64 + 1),
+            grouped(self.settings.steps as i64),
+            plan.batch,
+            plan.length,
+            plan.micro_batch,
+            self.workers.isa.name(),
+            self.workers.pool.cpus().len(),
+            self.folder.path().display(),
+        )
+    }
+}
+
+/// The sizes of the configuration, on these workers.
+pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
+    let training = &config.training;
+    let (batch, length) = (training.batch_size, training.max_length);
+    Plan {
+        shape: shape(config),
+        batch,
+        length,
+        micro_batch: training
+            .micro_batch
+            .unwrap_or_else(|| Plan::automatic_micro_batch(batch, length)),
+        optimizer: Optimizer {
+            beta1: training.beta1 as f32,
+            beta2: training.beta2 as f32,
+            epsilon: training.epsilon as f32,
+            weight_decay: training.weight_decay as f32,
+            clip_norm: training.clip_norm.map(|norm| norm as f32),
+        },
+        isa: workers.isa,
+        caches: workers.caches,
+        workers: workers.pool.cpus().len(),
+    }
+}
+
+/// Where it is not known how much memory there is, the system decides when it is asked for.
+fn check_memory(plan: &Plan, workers: &Workers) -> Result<(), Failure> {
+    let Some(usable) = workers.machine.usable_memory_bytes() else {
+        return Ok(());
+    };
+    let asked = Sizes {
+        batch_size: plan.batch,
+        micro_batch: plan.micro_batch,
+        max_length: plan.length,
+    };
+    let needs = |sizes: Sizes| {
+        let Sizes {
+            batch_size: batch,
+            micro_batch,
+            max_length: length,
+        } = sizes;
+        Plan {
+            batch,
+            micro_batch,
+            length,
+            ..*plan
+        }
+        .memory()
+        .total() as u64
+    };
+    budget::check(asked, usable, needs)
+        .map_err(|error| Failure::wrong_use(&error).help(error.advice(asked)))
+}
+
+fn lock(config: &Config) -> Result<RunFolder, Failure> {
+    let path = config.data.output_dir.as_deref().unwrap_or("models/run");
+    RunFolder::lock(Path::new(path)).map_err(|error| match &error {
+        RunFolderError::Busy { .. } => {
+            Failure::failed(&error).help("wait for it to end, or give another folder by --out")
+        }
+        _ => Failure::failed(&error).help("give a folder that can be written to by --out"),
+    })
+}
+
+/// The checkpoint to go on from: the newest that is whole, where the run is to be resumed.
+fn newest(folder: &RunFolder, resume: bool) -> Result<Option<Checkpoint>, Failure> {
+    let (checkpoints, path) = (folder.checkpoints(), folder.path().display());
+    if !resume {
+        return match checkpoints.list().map_err(Failure::failed)?.last() {
+            None => Ok(None),
+            Some((step, _)) => Err(Failure::wrong_use(format!(
+                "{path} holds a run that has come to step {step}"
+            ))
+            .help("add --resume to go on with it, or give another folder by --out")),
+        };
+    }
+    let (newest, refused) = checkpoints.latest().map_err(Failure::failed)?;
+    refused.iter().for_each(warn);
+    match &newest {
+        Some(checkpoint) => {
+            say(&format!("going on from {}", checkpoint.path.display()));
+            checkpoints
+                .set_aside_after(checkpoint.state.step)
+                .map_err(Failure::failed)?;
+        }
+        None if refused.is_empty() => {
+            say(&format!("{path} has no checkpoint yet: starting at step 1"))
+        }
+        None => {
+            let help = "start again in another folder, by --out";
+            return Err(Failure::failed(format!("no checkpoint in {path} can be used")).help(help));
+        }
+    }
+    Ok(newest)
+}
+
+/// Room for all checkpoints that will be there at once: those kept and the one being written.
+fn check_space(plan: &Plan, keep: usize, folder: &RunFolder) -> Result<(), Failure> {
+    let memory = plan.memory();
+    let one = (memory.parameters + memory.moments) as u64;
+    let there = folder
+        .checkpoints()
+        .list()
+        .map_err(Failure::failed)?
+        .len()
+        .min(keep);
+    folder
+        .require_space(one * (keep + 1 - there) as u64)
+        .map_err(|error| {
+            Failure::failed(error).help("free some space, or set training.keep_checkpoints lower")
+        })
+}
+
+fn identity(config: &Config, workers: &Workers, text: &Text) -> Identity {
+    Identity {
+        config: config.effective(),
+        tokenizer_sha256: hexadecimal(&text.tokenizer.key()),
+        data_sha256: hexadecimal(&text.key),
+        isa: workers.isa.name().to_owned(),
+        threads: workers.pool.cpus().len(),
+    }
+}
+
+/// The state to start from; a run to be resumed must be the same run.
+fn state(now: Identity, newest: Option<&Checkpoint>) -> Result<State, Failure> {
+    let Some(checkpoint) = newest else {
+        return Ok(State::new(now));
+    };
+    let was = &checkpoint.state.identity;
+    let conflicts = was.conflicts(&now);
+    if !conflicts.is_empty() {
+        let what = format!(
+            "{} is of another run: {}",
+            checkpoint.path.display(),
+            conflicts.join("; ")
+        );
+        return Err(Failure::wrong_use(what)
+            .help("resume with the settings and the text of the run, or start a new one in another folder, by --out"));
+    }
+    was.rounding(&now).iter().for_each(warn);
+    let mut state = checkpoint.state.clone();
+    state.identity = now;
+    Ok(state)
+}
+
+/// Puts configuration and tokenizer beside the checkpoints, so that the folder is all that using the model needs.
+fn write_beside(folder: &RunFolder, state: &State, text: &Text) -> Result<(), Failure> {
+    let config = format!("{:#}\n", state.identity.config);
+    let files = [
+        (run_folder::config(folder.path()), config.as_str()),
+        (run_folder::tokenizer(folder.path()), text.tokenizer.json()),
+    ];
+    for (path, content) in files {
+        let is_there = fs::read(&path).is_ok_and(|there| there == content.as_bytes());
+        if !is_there {
+            let failed =
+                |error| Failure::failed(format!("cannot write {}: {error}", path.display()));
+            atomic::write(&path, |file| file.write_all(content.as_bytes())).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn settings(config: &Config, data: &Dataset) -> Settings {
+    let training = &config.training;
+    let all = data.steps(training.num_epochs);
+    let steps = training.max_steps.map_or(all, |most| most.min(all));
+    Settings {
+        steps: steps as u64,
+        validation_every: training.validation_every.map(|every| every as u64),
+        validation_batches: training.validation_batches,
+        checkpoint_every: training.checkpoint_every.map(|every| every as u64),
+        keep_checkpoints: training.keep_checkpoints,
+        schedule: schedule(config, steps),
+    }
+}
+
+/// The configuration's schedule for a run of `steps`.
+fn schedule(config: &Config, steps: usize) -> Schedule {
+    let rate = config.training.learning_rate;
+    match config.training.schedule.rule() {
+        Rule::Constant => Schedule::Constant { rate },
+        Rule::WarmupCosine { min_ratio } => Schedule::WarmupCosine {
+            peak: rate,
+            min: rate * min_ratio,
+            warmup: config.warmup_steps(steps) as u64,
+            steps: steps as u64,
+        },
+        Rule::CosineRestarts {
+            min_ratio,
+            first,
+            growth,
+        } => Schedule::CosineRestarts {
+            max: rate,
+            min: rate * min_ratio,
+            first: first as f64,
+            growth,
+        },
+        Rule::Plateau {
+            min_ratio,
+            factor,
+            patience,
+            threshold,
+        } => Schedule::Plateau {
+            rate,
+            factor,
+            patience,
+            threshold,
+            min: rate * min_ratio,
+        },
+        Rule::OneCycle {
+            rising,
+            start_divisor,
+            end_divisor,
+        } => Schedule::OneCycle {
+            max: rate,
+            steps: steps as u64,
+            rising,
+            start_divisor,
+            end_divisor,
+        },
+        Rule::Exponential {
+            min_ratio,
+            gamma,
+            every,
+        } => Schedule::Exponential {
+            rate,
+            gamma,
+            every: every as u64,
+            min: rate * min_ratio,
+        },
+    }
+}

@@ -1,0 +1,178 @@
+//! `loopos train`: train the model of a configuration on a text, with checkpoints that a killed run continues from.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::interrupt::Interrupt;
+use super::outcome::{Exit, Failure};
+use super::preparation::{self, Prepared};
+use super::progress::Progress;
+use super::text_source::say;
+use super::utf8;
+use crate::config::{Config, ConfigError};
+use crate::train::run::{RunError, Summary};
+use crate::train::run_folder;
+use crate::units::{Seconds, digits, grouped};
+
+const EXAMPLES: &str = "\
+Examples:
+  loopos train --config autoregressive_training_small
+  loopos train --config configs/autoregressive_training.json --data books/ --out models/books
+  loopos train --config autoregressive_training --set training.max_steps=500 --set training.batch_size=16
+  loopos train --resume --out models/books
+
+The run is kept in the output folder: checkpoints/, metrics.jsonl (a line for each step), config.json, tokenizer.json.
+Ctrl-C saves a checkpoint and ends with exit code 130; a second Ctrl-C ends at once. --resume continues the run to the bit.
+LOOPOS_ISA=avx512|avx512vl|avx2|scalar forces the instruction set.";
+
+/// What to type after `loopos train`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A configuration: a JSON file, or the name of a built-in one (see `loopos configs list`)
+    #[arg(long, value_name = "FILE", required_unless_present = "resume")]
+    config: Option<String>,
+    /// Text to train on, a file or a folder [default: data.input_file, or the source text of this program's dependencies]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Override one key of the configuration; may be repeated
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    overrides: Vec<String>,
+    /// Continue the run in the output folder from its newest checkpoint
+    #[arg(long)]
+    resume: bool,
+    /// Folder for the run [default: data.output_dir]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Worker threads [default: training.threads, or one for each core this process may use]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
+}
+
+impl Arguments {
+    /// The configuration with everything that the command line says about it.
+    fn config(&self) -> Result<Config, Failure> {
+        let mut config = match (&self.config, &self.out) {
+            (Some(name), _) => Config::find(name).map_err(wrong_config)?,
+            (None, Some(folder)) => Config::load(&run_folder::config(folder)).map_err(|error| {
+                wrong_config(error).help(
+                    "--resume takes the configuration from the folder of a run, or from --config",
+                )
+            })?,
+            (None, None) => {
+                let help = "add --out DIR, the folder of the run, or --config, its configuration";
+                return Err(
+                    Failure::wrong_use("--resume does not say which run to continue").help(help),
+                );
+            }
+        };
+        let pairs: Vec<_> = self
+            .overrides
+            .iter()
+            .map(|text| Config::parse_override(text))
+            .collect::<Result<_, _>>()
+            .map_err(wrong_config)?;
+        config
+            .set_all(&pairs)
+            .map_err(|error| wrong_config(error).help("this comes from --set"))?;
+        if let Some(path) = &self.data {
+            config.data.input_file = Some(utf8(path)?);
+        }
+        if let Some(path) = &self.out {
+            config.data.output_dir = Some(utf8(path)?);
+        }
+        if let Some(threads) = self.threads {
+            config.training.threads = Some(threads as usize);
+        }
+        Ok(config)
+    }
+}
+
+fn wrong_config(error: ConfigError) -> Failure {
+    Failure::wrong_use(error)
+}
+
+/// Trains, and says on stdout what came of it.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let config = arguments.config()?;
+    config.method_ready().map_err(Failure::failed)?;
+    let mut prepared = preparation::prepare(&config, arguments.resume)?;
+    say(&prepared.describe());
+    let interrupt = Interrupt::install()?;
+    let begin = Instant::now();
+    let mut progress = Progress::new(prepared.settings.steps, prepared.state.step);
+    let outcome = prepared.run(&mut progress).go(interrupt.stop());
+    progress.finish();
+    let summary = outcome.map_err(|error| explain(error, &prepared))?;
+    write_summary(&summary, &prepared, Seconds(begin.elapsed().as_secs_f64()))?;
+    Ok(if summary.finished {
+        Exit::Done
+    } else {
+        interrupt.exit()
+    })
+}
+
+/// What the reader can do about a run that failed.
+fn explain(error: RunError, prepared: &Prepared) -> Failure {
+    let folder = prepared.folder.path().display();
+    let help = match &error {
+        RunError::Diverged { .. } => format!(
+            "the checkpoints in {folder} are from before; start again with a smaller training.learning_rate or a longer \
+             training.warmup_steps"
+        ),
+        RunError::Checkpoint(_) | RunError::Log { .. } => {
+            format!(
+                "what was saved before is untouched: make room, then `loopos train --resume --out {folder}`"
+            )
+        }
+    };
+    Failure::failed(error).help(help)
+}
+
+fn write_summary(summary: &Summary, prepared: &Prepared, elapsed: Seconds) -> io::Result<()> {
+    let (state, history) = (&summary.state, &summary.state.history);
+    let folder = prepared.folder.path().display();
+    let mut stdout = io::stdout().lock();
+    let word = if summary.finished {
+        "trained"
+    } else {
+        "stopped after"
+    };
+    let (step, tokens) = (grouped(state.step as i64), grouped(state.tokens as i64));
+    writeln!(
+        stdout,
+        "{word} {step} steps, {tokens} tokens; this time {elapsed}"
+    )?;
+    if let (Some(first), Some(last)) = (history.first_loss, history.last_loss) {
+        writeln!(
+            stdout,
+            "loss             {first:.4} at first, {last:.4} at last"
+        )?;
+    }
+    if let (Some(last), Some(best)) = (history.last_validation_loss, history.best_validation_loss) {
+        let perplexity = digits(f64::from(last).exp());
+        writeln!(
+            stdout,
+            "validation loss  {last:.4}, perplexity {perplexity}; lowest {best:.4}"
+        )?;
+    }
+    if let Some(entropy) = prepared.unigram_entropy {
+        writeln!(
+            stdout,
+            "unigram entropy  {entropy:.4}: the loss of knowing only how frequent each token is"
+        )?;
+    }
+    writeln!(stdout, "checkpoint       {}", summary.checkpoint.display())?;
+    if summary.finished {
+        writeln!(
+            stdout,
+            "try it           loopos generate --model {folder} --prompt \"Once\""
+        )
+    } else {
+        writeln!(
+            stdout,
+            "go on            loopos train --resume --out {folder}"
+        )
+    }
+}

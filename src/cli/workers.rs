@@ -1,0 +1,76 @@
+//! What a command computes with: the instruction set, the caches and a pool of threads on the CPUs this process may use.
+
+use std::sync::Arc;
+
+use super::environment;
+use super::outcome::Failure;
+use crate::kernels::Isa;
+use crate::kernels::gemm::Caches;
+use crate::model::Compute;
+use crate::parallel::Pool;
+use crate::probe::Machine;
+
+/// The means of computing.
+pub(crate) struct Workers {
+    /// This machine.
+    pub(crate) machine: Machine,
+    /// The instruction set of every kernel.
+    pub(crate) isa: Isa,
+    /// Caches that a thread can count on.
+    pub(crate) caches: Caches,
+    /// One thread for each CPU it was built for.
+    pub(crate) pool: Arc<Pool>,
+}
+
+impl Workers {
+    /// As many threads as asked for, or as this process may use at once.
+    ///
+    /// # Errors
+    /// When more are asked for than there are CPUs, or `LOOPOS_ISA` asks for what this machine does not have.
+    pub(crate) fn new(threads: Option<usize>) -> Result<Workers, Failure> {
+        let isa = environment::isa()?;
+        let machine = Machine::detect();
+        let cpus = machine.usable_cpus();
+        let threads = threads.unwrap_or_else(|| machine.usable_threads());
+        if threads == 0 || threads > cpus.len() {
+            let what = format!(
+                "{threads} threads are asked for, and this process may use {} CPUs",
+                cpus.len()
+            );
+            return Err(Failure::wrong_use(what)
+                .help("more threads than CPUs only wait for each other; see `loopos probe`"));
+        }
+        let pool = Arc::new(Pool::new(&cpus[..threads]).map_err(Failure::failed)?);
+        let caches = caches(&machine, threads);
+        Ok(Workers {
+            machine,
+            isa,
+            caches,
+            pool,
+        })
+    }
+
+    /// What the model's operators ask for.
+    pub(crate) fn compute(&self) -> Compute<'_> {
+        Compute {
+            isa: self.isa,
+            caches: self.caches,
+            team: &*self.pool,
+        }
+    }
+}
+
+/// The caches as the probe found them, the third level shared out among the threads; for an unknown one what any core has.
+fn caches(machine: &Machine, threads: usize) -> Caches {
+    let least = Caches::default();
+    let bytes = |found: Option<u64>, least: usize| found.map_or(least, |bytes| bytes as usize);
+    let sharers = machine.l3_threads().clamp(1, threads);
+    Caches {
+        l1: bytes(machine.l1d_bytes(), least.l1),
+        l2: bytes(machine.l2_bytes(), least.l2),
+        l3: bytes(
+            machine.l3_bytes().map(|bytes| bytes / sharers as u64),
+            least.l3,
+        ),
+    }
+}

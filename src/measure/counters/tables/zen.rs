@@ -1,0 +1,178 @@
+//! AMD Zen 2, 3 and 4, after AMD's event lists as the kernel's perf tool carries them (pmu-events/arch/x86/amdzen2 to amdzen4).
+//! Last-level caches are counted per core complex and system-wide only, so that lines from beyond the complex stand for L3 misses.
+
+use super::Table;
+use crate::measure::counters::event::{Counter, Floor, Group, Processor, amd};
+
+pub(super) const ZEN_2: Table = Table {
+    name: "Zen 2",
+    covers: |cpu| is(cpu, 0x17) && cpu.model >= 0x30,
+    groups: &[FILLS_ZEN_2, L2, FLOPS_ZEN_2],
+};
+
+pub(super) const ZEN_3: Table = Table {
+    name: "Zen 3",
+    covers: |cpu| is(cpu, 0x19) && matches!(cpu.model, 0x00..=0x0f | 0x20..=0x5f),
+    groups: &[FILLS, L2, FLOPS_ZEN_2],
+};
+
+pub(super) const ZEN_4: Table = Table {
+    name: "Zen 4",
+    covers: |cpu| is(cpu, 0x19),
+    groups: &[FILLS, L2, FLOPS_ZEN_4, WIDTHS_ZEN_4],
+};
+
+fn is(cpu: &Processor, family: u8) -> bool {
+    cpu.vendor == "AuthenticAMD" && cpu.family == family
+}
+
+const fn row(name: &'static str, code: (u64, u64), floor: Floor, why: &'static str) -> Counter {
+    Counter {
+        name,
+        event: amd(code.0, code.1),
+        unit: "count",
+        weight: 1.0,
+        why,
+        floor,
+    }
+}
+
+const FILLS: Group = Group {
+    name: "where lines came from",
+    counters: &[
+        row(
+            "l1d_misses",
+            (0x44, 0xff),
+            Floor::EachLine,
+            "ls_any_fills_from_sys.all: lines brought into L1, prefetches included; 64 bytes each",
+        ),
+        row(
+            "fills_from_complex",
+            (0x44, 0x02),
+            Floor::Nothing,
+            "ls_any_fills_from_sys.local_ccx: from L3 or a neighbour's L2",
+        ),
+        row(
+            "fills_from_memory",
+            (0x44, 0x48),
+            Floor::Nothing,
+            "ls_any_fills_from_sys.dram_io_all: lines that L3 lacked, brought into L1",
+        ),
+        row(
+            "dtlb_load_walks",
+            (0x45, 0xf0),
+            Floor::Nothing,
+            "ls_l1_d_tlb_miss.all_l2_miss: addresses that were in no TLB",
+        ),
+    ],
+};
+
+const FILLS_ZEN_2: Group = Group {
+    name: "where lines came from",
+    counters: &[
+        row(
+            "l1d_demand_misses",
+            (0x43, 0x5b),
+            Floor::Something,
+            "ls_refills_from_sys: lines brought into L1 on demand, prefetches excluded",
+        ),
+        row(
+            "fills_from_complex",
+            (0x43, 0x02),
+            Floor::Nothing,
+            "ls_refills_from_sys.ls_mabresp_lcl_cache: from L3 or a neighbour's L2, on demand",
+        ),
+        row(
+            "fills_from_memory",
+            (0x43, 0x48),
+            Floor::Nothing,
+            "ls_refills_from_sys, both memories: lines that L3 lacked, on demand",
+        ),
+        row(
+            "dtlb_load_walks",
+            (0x45, 0xf0),
+            Floor::Nothing,
+            "ls_l1_d_tlb_miss.all_l2_miss: addresses that were in no TLB",
+        ),
+    ],
+};
+
+const L2: Group = Group {
+    name: "second-level cache",
+    counters: &[
+        row(
+            "l2_demand_misses",
+            (0x64, 0x08),
+            Floor::Something,
+            "l2_cache_req_stat.ls_rd_blk_c: requests of L1 that L2 lacked, its prefetches excluded",
+        ),
+        row(
+            "l2_prefetches_from_l3",
+            (0x71, 0xff),
+            Floor::Nothing,
+            "l2_pf_miss_l2_hit_l3: prefetches into L2 that L3 served",
+        ),
+        row(
+            "l2_prefetches_from_memory",
+            (0x72, 0xff),
+            Floor::Nothing,
+            "l2_pf_miss_l2_l3: prefetches into L2 that L3 lacked",
+        ),
+    ],
+};
+
+const FLOPS_ZEN_2: Group = Group {
+    name: "arithmetic",
+    counters: &[Counter {
+        unit: "FLOP",
+        ..row(
+            "flops",
+            (0x03, 0xff),
+            Floor::Nothing,
+            "fp_ret_sse_avx_ops.all: every precision and width; takes two counters",
+        )
+    }],
+};
+
+const FLOPS_ZEN_4: Group = Group {
+    name: "arithmetic",
+    counters: &[Counter {
+        unit: "FLOP",
+        ..row(
+            "flops",
+            (0x03, 0x1f),
+            Floor::Nothing,
+            "fp_ret_sse_avx_ops.all: every precision and width; takes two counters",
+        )
+    }],
+};
+
+const WIDTHS_ZEN_4: Group = Group {
+    name: "width of arithmetic",
+    counters: &[
+        row(
+            "operations_scalar",
+            (0x08, 0x04),
+            Floor::Nothing,
+            "fp_ops_retired_by_width.scalar_uops_retired",
+        ),
+        row(
+            "operations_128",
+            (0x08, 0x08),
+            Floor::Nothing,
+            "fp_ops_retired_by_width.pack_128_uops_retired",
+        ),
+        row(
+            "operations_256",
+            (0x08, 0x10),
+            Floor::Nothing,
+            "fp_ops_retired_by_width.pack_256_uops_retired",
+        ),
+        row(
+            "operations_512",
+            (0x08, 0x20),
+            Floor::Nothing,
+            "fp_ops_retired_by_width.pack_512_uops_retired",
+        ),
+    ],
+};

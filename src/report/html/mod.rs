@@ -1,0 +1,130 @@
+//! The page: one HTML file that needs nothing beside it.
+
+mod cards;
+mod hero;
+mod tables;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::charts::Subject;
+use super::draw::{FACES, classes, clean, variables};
+use super::values::{duration, many, minute};
+use super::view::{self, View};
+use crate::record::Run;
+
+/// The whole page of a run.
+pub(super) fn page(run: &Run) -> String {
+    let cases = view::cases(run);
+    let views: Vec<View<'_>> = cases
+        .iter()
+        .map(|case| View::new(run, Some(case.clone())))
+        .collect();
+    let machine = View::new(run, cases.first().cloned());
+    let title = format!(
+        "loopos: {} on {}",
+        cases.first().map_or("a run", String::as_str),
+        run.machine.summary.brand
+    );
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                title { (clean(&title)) }
+                style { (PreEscaped(style())) }
+            }
+            body {
+                main {
+                    (head(run, &views))
+                    (hero::hero(&machine))
+                    (hero::cases(&views))
+                    @for view in &views { (training(view, views.len() > 1)) }
+                    h2 id="machine" { "The machine" }
+                    div.grid {
+                        (cards::pictures(&machine, Subject::Machine, None))
+                        (tables::ceilings(&machine))
+                        (tables::features(run))
+                        (tables::facts(run))
+                    }
+                    h2 id="evidence" { "Evidence" }
+                    div.grid {
+                        (tables::counters(run))
+                        (tables::notes(run))
+                        (cards::absent(&machine))
+                        (tables::metrics(run))
+                        (tables::config(run))
+                    }
+                    (foot(run))
+                }
+                div #tip role="presentation" {}
+                script { (PreEscaped(include_str!("hover.js"))) }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+fn style() -> String {
+    let theme = |dark: bool, page: &str| format!("--page:{page};{}", variables(dark));
+    format!(
+        ":root{{{}}}@media screen and (prefers-color-scheme:dark){{:root{{{}}}}}body{{font-family:{FACES}}}{}{}",
+        theme(false, "#f8f8f6"),
+        theme(true, "#101419"),
+        include_str!("style.css"),
+        classes()
+    )
+}
+
+fn head(run: &Run, views: &[View<'_>]) -> Markup {
+    html! {
+        header {
+            b { "loopos" }
+            nav {
+                @if let Some(first) = views.first() { a href={ "#" (anchor(first)) } { "Training" } }
+                a href="#machine" { "Machine" }
+                a href="#evidence" { "Evidence" }
+            }
+            time { (clean(&minute(&run.started))) }
+        }
+    }
+}
+
+/// The anchor of a training case: only characters that an id and a link may hold.
+fn anchor(view: &View<'_>) -> String {
+    let case = view.case.as_deref().unwrap_or_default();
+    let plain: String = case
+        .chars()
+        .take(60)
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    format!("training-{plain}")
+}
+
+fn training(view: &View<'_>, several: bool) -> Markup {
+    let case = view.case.as_deref().unwrap_or_default();
+    let prefix = several.then(|| anchor(view));
+    html! {
+        h2 id=(anchor(view)) {
+            "Training" small { bdi { (clean(case)) } @if let Some(threads) = view.threads { ", " (many(threads as usize, "thread")) } }
+        }
+        div.grid { (cards::pictures(view, Subject::Training, prefix.as_deref())) }
+    }
+}
+
+fn foot(run: &Run) -> Markup {
+    html! {
+        footer {
+            p { "Run " bdi { (clean(&run.id)) } ", " (duration(run.elapsed_seconds)) ", by loopos " (clean(&run.version))
+                @if let Some(commit) = &run.commit { ", revision " (clean(commit)) } "." }
+            p { code { (clean(&run.command.join(" "))) } }
+            p { "Every number on this page is in run.json beside it; " code { "loopos report" } " makes the page again from that file alone." }
+        }
+    }
+}

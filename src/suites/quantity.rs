@@ -1,0 +1,107 @@
+//! The quantities that suites record: the last part of a metric's name, its unit, and which direction is better.
+
+use crate::record::Better;
+
+/// What a number is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantity {
+    /// Last part of the metric's name.
+    pub name: &'static str,
+    /// Unit, as it stands in run.json.
+    pub unit: &'static str,
+    /// Which direction is an improvement.
+    pub better: Better,
+}
+
+macro_rules! quantities {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal, $unit:literal, $better:ident;)*) => {
+        $($(#[$doc])* pub const $constant: Quantity = Quantity { name: $name, unit: $unit, better: Better::$better };)*
+
+        /// Every quantity of this file.
+        pub const ALL: &[Quantity] = &[$($constant),*];
+    };
+}
+
+quantities! {
+    /// Training speed.
+    TOKENS_PER_SECOND = "tokens_per_second", "tokens/s", Higher;
+    /// Duration of one training step, or of a part of it.
+    STEP_SECONDS = "step_seconds", "seconds", Lower;
+    /// Model FLOP/s over the FMA peak of the same threads.
+    MFU = "mfu", "ratio", Higher;
+    /// Arithmetic speed.
+    GFLOPS = "gflops", "GFLOP/s", Higher;
+    /// Bandwidth.
+    GBPS = "gbps", "GB/s", Higher;
+    /// Frequency.
+    GHZ = "ghz", "GHz", Higher;
+    /// Arithmetic per core cycle.
+    FLOPS_PER_CYCLE = "flops_per_cycle", "FLOP/cycle", Higher;
+    /// Latency of one load.
+    NANOSECONDS = "nanoseconds", "ns", Lower;
+    /// Largest resident memory.
+    PEAK_RSS_BYTES = "peak_rss_bytes", "bytes", Lower;
+    /// Resident memory.
+    RSS_BYTES = "rss_bytes", "bytes", Lower;
+    /// Memory that the plan reserves.
+    PLANNED_BYTES = "planned_bytes", "bytes", Lower;
+    /// An amount of memory or traffic.
+    BYTES = "bytes", "bytes", Lower;
+    /// Time on one thread over time on N.
+    SPEEDUP = "speedup", "ratio", Higher;
+    /// Speed-up over the number of threads.
+    THREAD_EFFICIENCY = "thread_efficiency", "ratio", Higher;
+    /// Training loss.
+    LOSS = "loss", "nats", Lower;
+    /// Loss on text that was not trained on.
+    VALIDATION_LOSS = "validation_loss", "nats", Lower;
+    /// Loss of predicting by token frequencies alone.
+    UNIGRAM_ENTROPY = "unigram_entropy", "nats", Neither;
+    /// Arithmetic that the model needs per token, forward and backward.
+    FLOPS_PER_TOKEN = "flops_per_token", "FLOP", Neither;
+    /// Floating-point operations.
+    FLOPS = "flops", "FLOP", Neither;
+    /// Part of the step's time.
+    SHARE_OF_STEP = "share_of_step", "ratio", Lower;
+    /// Part of the FMA peak.
+    SHARE_OF_PEAK = "share_of_peak", "ratio", Higher;
+    /// Part of the measured bandwidth.
+    SHARE_OF_BANDWIDTH = "share_of_bandwidth", "ratio", Higher;
+    /// FLOP per byte of declared traffic.
+    INTENSITY = "intensity", "FLOP/byte", Neither;
+    /// Share of the work that more threads do not shorten.
+    SERIAL_FRACTION = "serial_fraction", "ratio", Lower;
+    /// Contention of the universal scalability law.
+    CONTENTION = "contention", "ratio", Lower;
+    /// Coherence of the universal scalability law.
+    COHERENCE = "coherence", "ratio", Lower;
+    /// Share of CPU time that the hypervisor gave to others.
+    STEAL_RATIO = "steal_ratio", "ratio", Lower;
+    /// Share of CPU time that other programs used.
+    FOREIGN_RATIO = "foreign_ratio", "ratio", Lower;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_spelled_as_keys() {
+        for (index, quantity) in ALL.iter().enumerate() {
+            assert!(
+                quantity
+                    .name
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '_'),
+                "{}",
+                quantity.name
+            );
+            assert!(
+                ALL[..index].iter().all(|other| other.name != quantity.name),
+                "{} twice",
+                quantity.name
+            );
+            assert!(!quantity.unit.is_empty());
+        }
+    }
+}

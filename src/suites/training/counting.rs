@@ -1,0 +1,123 @@
+//! Counters over single training steps: one group of counters per step, so that nothing is multiplexed.
+
+use super::findings::Counters;
+use crate::measure::counters::tables::{self, FIXED, SOFTWARE};
+use crate::measure::counters::{Counter, Counting, Group, Missing, Processor, Reading, selftest};
+use crate::measure::process;
+use crate::suites::Context;
+
+/// Quantities that a reader looks for on every machine.
+const EXPECTED: [&str; 5] = ["cycles", "instructions", "l1d_misses", "l2_misses", "l3_misses"];
+
+/// Counts one step per group of counters that this machine has; `step` does one training step.
+pub(super) fn count(context: &Context, mut step: impl FnMut()) -> Counters {
+    let mut counters = Counters::default();
+    let threads = match process::threads() {
+        Ok(threads) => threads,
+        Err(error) => {
+            counters.missing = EXPECTED.iter().map(|name| (*name, error.to_string())).collect();
+            return counters;
+        }
+    };
+    if context.stopped() {
+        counters.missing = EXPECTED.iter().map(|name| (*name, "the user stopped before it was counted".to_string())).collect();
+        return counters;
+    }
+    context.say("training: counters, one group a step");
+    let mut pass = |group: &'static Group| {
+        let mut counting = Counting::open(group, &threads);
+        counting.start();
+        step();
+        counting.stop()
+    };
+    counters.readings = pass(&SOFTWARE);
+    if !context.experiment.counters {
+        counters.missing = EXPECTED.iter().map(|name| (*name, "hardware counters are switched off by --counters off".to_string())).collect();
+        return counters;
+    }
+    let processor = Processor::here();
+    let groups = groups(&processor);
+    let doubts = threads.first().map(|own| selftest::doubts(&groups, *own)).unwrap_or_default();
+    for group in groups {
+        if context.stopped() {
+            break;
+        }
+        // Opening shows whether anything would be counted: no step is spent on a group that is not there.
+        let readings = if offered(group, &threads) { pass(group) } else { Counting::open(group, &threads).stop() };
+        counters.readings.extend(readings.into_iter().map(|reading| doubted(reading, &doubts)));
+    }
+    counters.missing = unknown(&counters.readings, &processor);
+    counters
+}
+
+/// The groups of this CPU: cycles and instructions, and those of its table.
+fn groups(processor: &Processor) -> Vec<&'static Group> {
+    let table = tables::of(processor).map_or(&[][..], |table| table.groups);
+    [&FIXED].into_iter().chain(table).collect()
+}
+
+/// Whether any counter of the group can be had.
+fn offered(group: &'static Group, threads: &[u32]) -> bool {
+    let mut counting = Counting::open(group, threads);
+    counting.start();
+    counting.stop().iter().any(|reading| reading.tally.is_ok() || reading.tally == Err(Missing::Busy))
+}
+
+/// The reading, unless the self-test contradicts its counter.
+fn doubted(reading: Reading, doubts: &[(&'static Counter, Missing)]) -> Reading {
+    let doubt = doubts.iter().find(|(counter, _)| counter.name == reading.counter.name).map(|(_, missing)| missing.clone());
+    match (reading.tally, doubt) {
+        (Ok(_), Some(missing)) => Reading { counter: reading.counter, tally: Err(missing) },
+        (tally, _) => Reading { counter: reading.counter, tally },
+    }
+}
+
+/// Expected quantities that no table of this CPU has.
+fn unknown(readings: &[Reading], processor: &Processor) -> Vec<(&'static str, String)> {
+    let absent = EXPECTED.into_iter().filter(|name| readings.iter().all(|reading| reading.counter.name != *name));
+    absent.map(|name| (name, Missing::NoTable { processor: processor.to_string() }.to_string())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::clock::Clock;
+    use crate::measure::counters::{Scope, Tally};
+    use crate::probe::Machine;
+    use crate::suites::testing::Quiet;
+    use crate::suites::{Effort, Experiment};
+
+    fn experiment(counters: bool) -> Experiment {
+        Experiment { effort: Effort::Quick, threads: vec![1], isas: Vec::new(), counters, cases: Vec::new(), seconds: None }
+    }
+
+    #[test]
+    fn every_expected_quantity_is_there_or_has_a_reason() {
+        let (machine, clock, host) = (Machine::detect(), Clock::best(), Quiet::default());
+        for tried in [true, false] {
+            let experiment = experiment(tried);
+            let context = Context::new(&machine, &experiment, &clock, &host);
+            let mut steps = 0;
+            let counters = count(&context, || {
+                steps += 1;
+                std::hint::black_box(vec![1u8; 1 << 20]);
+            });
+            assert!(steps >= 1);
+            for name in EXPECTED {
+                let read = counters.readings.iter().any(|reading| reading.counter.name == name);
+                let missing = counters.missing.iter().any(|(other, reason)| *other == name && !reason.is_empty());
+                assert!(read != missing, "{name}: read {read}, missing {missing}");
+            }
+            assert!(counters.readings.iter().any(|reading| reading.counter.name == "page_faults"));
+        }
+    }
+
+    #[test]
+    fn a_doubted_counter_is_not_shown() {
+        let counter = &FIXED.counters[0];
+        let reading = Reading { counter, tally: Ok(Tally { value: 0.0, scope: Scope::User, share: 1.0 }) };
+        let missing = Missing::Unbelievable { counted: 0, expected: 9 };
+        assert_eq!(doubted(reading.clone(), &[(counter, missing.clone())]).tally, Err(missing));
+        assert!(doubted(reading, &[]).tally.is_ok());
+    }
+}

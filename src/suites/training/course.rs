@@ -1,0 +1,254 @@
+//! The course of one case: data, trainer, warm-up, interleaved rounds, then counters and validation.
+
+use super::counting;
+use super::findings::{Arm, Findings, Memory};
+use super::model_flops::Sizes;
+use super::operator_times::OperatorTimes;
+use crate::kernels::Isa;
+use crate::measure::clock::{Clock, Ticks};
+use crate::measure::session::{self, Arms, Phase, Plan as SessionPlan, WarmUp};
+use crate::measure::{frequency, process};
+use crate::parallel::Pool;
+use crate::suites::ceilings::arithmetic::Peak;
+use crate::suites::{Case, Context, Effort, SuiteError};
+use crate::train::{Batch, Dataset, Trainer};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Steps over which the learning rate rises.
+const RISING: usize = 10;
+
+/// Windows of frequency on each thread after a step.
+const CLOCK_WINDOWS: usize = 12;
+
+/// Share of what is left that a case may take for its rounds; the rest is for warming up, counting and validating.
+const SHARE: f64 = 0.6;
+
+/// Seconds for the rounds of the next case, `cases` being left.
+pub(super) fn budget(context: &Context, cases: usize) -> f64 {
+    let most = match context.experiment.effort {
+        Effort::Quick => 45.0,
+        Effort::Normal => 120.0,
+        Effort::Full => 300.0,
+    };
+    (context.seconds_left() * SHARE / cases as f64).min(most)
+}
+
+/// Measures one case.
+pub(super) fn measure(context: &mut Context, case: &Case, budget: f64) -> Result<Findings, SuiteError> {
+    context.say(&format!("training: {}, {} tokens of text", case.name, case.tokens.len()));
+    let mut dataset =
+        Dataset::new(Arc::clone(&case.tokens), case.cut).map_err(|source| SuiteError::Data { case: case.name.clone(), source })?;
+    let mut memory = Memory { peak_is_own: process::reset_peak().is_ok(), before: resident(), ..Memory::default() };
+    let mut steps = Steps::new(context, case, &mut dataset)?;
+    let mut validation: Vec<(usize, f64)> = Vec::new();
+    validation.extend(steps.validate(context));
+    let plan = SessionPlan {
+        fewest_rounds: 3,
+        most_rounds: 2_000,
+        budget_seconds: budget,
+        warm_up: WarmUp { agreement: 0.05, most_runs: context.experiment.effort.samples(4) },
+    };
+    context.say(&format!("training: {}, steps on {:?} threads in turn", case.name, context.experiment.threads));
+    let before = (process::system(), process::usage());
+    let host = context.host();
+    let samples = match session::run_interleaved(&mut steps, &plan, context.clock, &|| host.stopped()) {
+        Ok(samples) => samples,
+        Err(never) => match never {},
+    };
+    let disturbance = disturbance(&before);
+    for (arm, samples) in steps.arms.iter_mut().zip(samples) {
+        arm.complete(samples);
+    }
+    let counters = counting::count(context, || steps.plain_step());
+    validation.extend(steps.validate(context));
+    memory.resident = std::mem::take(&mut steps.resident);
+    memory.peak = process::memory().map(|memory| memory.peak.0).map_err(|error| error.to_string());
+    memory.planned = case.plan.memory().roles().to_vec();
+    memory.planned.push(("tokens", case.tokens.as_bytes().len()));
+    let shape = &case.plan.shape;
+    let (arms, losses) = (steps.arms.drain(..).map(|arm| arm.found).collect(), std::mem::take(&mut steps.losses));
+    let peak_isa = steps.peak_isa;
+    Ok(Findings {
+        case: case.name.clone(),
+        sizes: Sizes { length: case.cut.length, vocab_size: shape.vocab_size, d_model: shape.d_model, d_ff: shape.d_ff, layers: shape.layers },
+        batch: (case.cut.batch, case.cut.length),
+        isas: (case.plan.isa.name(), peak_isa.name()),
+        arms,
+        losses,
+        validation,
+        unigram_entropy: dataset.unigram_entropy(shape.vocab_size),
+        memory,
+        counters,
+        disturbance,
+        bandwidth: bandwidth(context),
+    })
+}
+
+fn resident() -> Option<f64> {
+    process::memory().ok().map(|memory| memory.resident.0)
+}
+
+type Before = (Result<process::System, process::Unreadable>, Result<process::Usage, process::Unreadable>);
+
+fn disturbance((system, usage): &Before) -> Option<process::Disturbance> {
+    let (system, usage) = (system.as_ref().ok()?, usage.as_ref().ok()?);
+    process::disturbance(system, &process::system().ok()?, &process::usage().ok()?.since(usage))
+}
+
+/// Bytes a second from memory as the ceilings found them.
+fn bandwidth(context: &Context) -> Vec<(usize, f64)> {
+    let of = |threads: &usize| {
+        let gbps = context.recorder.value(&format!("ceiling.bandwidth.dram.t{threads}.gbps"))?;
+        Some((*threads, gbps * 1e9))
+    };
+    context.experiment.threads.iter().filter_map(of).collect()
+}
+
+/// The instruction set with the highest multiply-add ceiling on that many threads; the one that trains where none was measured.
+fn best_isa(context: &Context, threads: usize, trains: Isa) -> Isa {
+    let gflops = |isa: &Isa| context.recorder.value(&format!("ceiling.fma.{}.t{threads}.gflops", isa.name()));
+    let known = context.experiment.isas.iter().filter_map(|isa| Some((*isa, gflops(isa)?)));
+    known.max_by(|one, other| one.1.total_cmp(&other.1)).map_or(trains, |(isa, _)| isa)
+}
+
+/// The steps of one training run, taken in turn by teams of different size.
+struct Steps<'a> {
+    clock: &'a Clock,
+    begin: Ticks,
+    trainer: Trainer,
+    dataset: &'a mut Dataset,
+    batch: Batch,
+    learning_rate: f32,
+    observer: OperatorTimes<'a>,
+    arms: Vec<Team>,
+    peak_isa: Isa,
+    losses: Vec<f64>,
+    resident: Vec<(usize, f64)>,
+}
+
+/// One number of threads with its peak.
+struct Team {
+    pool: Arc<Pool>,
+    peak: Peak,
+    found: Arm,
+}
+
+impl<'a> Steps<'a> {
+    fn new(context: &mut Context<'a>, case: &Case, dataset: &'a mut Dataset) -> Result<Self, SuiteError> {
+        let clock = context.clock;
+        let threads = context.experiment.threads.clone();
+        let most = threads.iter().copied().max().unwrap_or(1);
+        let peak_isa = best_isa(context, most, case.plan.isa);
+        let mut arms = Vec::new();
+        for threads in threads {
+            let pool = context.pool(threads)?;
+            let peak = Peak::new(clock, peak_isa, Arc::clone(&pool));
+            arms.push(Team { pool, peak, found: Arm { threads, ..Arm::default() } });
+        }
+        let trainer = Trainer::new(&case.plan, context.pool(most)?, case.cut.seed)
+            .map_err(|source| SuiteError::Trainer { case: case.name.clone(), source })?;
+        Ok(Self {
+            clock,
+            begin: clock.now(),
+            trainer,
+            dataset,
+            batch: Batch::new(case.cut.batch, case.cut.length),
+            learning_rate: case.learning_rate,
+            observer: OperatorTimes::new(clock),
+            arms,
+            peak_isa,
+            losses: Vec::new(),
+            resident: Vec::new(),
+        })
+    }
+
+    /// The next step of the run on whatever team the trainer has.
+    fn step(&mut self) {
+        let step = self.losses.len();
+        self.dataset.fill(step, &mut self.batch);
+        let rate = self.learning_rate * ((step + 1) as f32 / RISING as f32).min(1.0);
+        let report = self.trainer.step(&self.batch, rate, &mut self.observer);
+        self.losses.push(report.loss);
+    }
+
+    /// A step on the largest team, for counters.
+    fn plain_step(&mut self) {
+        if let Some(team) = self.arms.last() {
+            self.trainer.use_pool(Arc::clone(&team.pool));
+        }
+        self.step();
+        self.observer.take();
+    }
+
+    /// The step reached and the mean loss of a few validation batches; `None` without a validation part or if the user stopped.
+    fn validate(&mut self, context: &Context) -> Option<(usize, f64)> {
+        let (mut sum, mut counted) = (0.0, 0usize);
+        if let Some(team) = self.arms.last() {
+            self.trainer.use_pool(Arc::clone(&team.pool));
+        }
+        for index in self.dataset.validation_sample(context.experiment.effort.samples(2)) {
+            if context.stopped() {
+                break;
+            }
+            self.dataset.fill_validation(index, &mut self.batch);
+            let targets = self.batch.counted();
+            sum += self.trainer.evaluate(&self.batch) * targets as f64;
+            counted += targets;
+        }
+        (counted > 0).then(|| (self.losses.len(), sum / counted as f64))
+    }
+}
+
+impl Arms for Steps<'_> {
+    type Error = Infallible;
+
+    fn count(&self) -> usize {
+        self.arms.len()
+    }
+
+    fn run(&mut self, arm: usize, _: Phase) -> Result<(), Infallible> {
+        self.trainer.use_pool(Arc::clone(&self.arms[arm].pool));
+        self.step();
+        Ok(())
+    }
+
+    fn between(&mut self, arm: usize, phase: Phase) {
+        let operators = self.observer.take();
+        let (clock, step) = (self.clock, self.losses.len());
+        let team = &mut self.arms[arm];
+        let hertz = frequencies(&team.pool, clock);
+        let peak = team.peak.visit(clock);
+        if let Phase::Round(_) = phase {
+            let since = clock.since(self.begin);
+            team.found.steps.push(step);
+            team.found.operators.push(operators);
+            team.found.peaks.extend(peak);
+            team.found.clocks.extend(crate::stats::summary::median(&hertz).map(|hertz| (since, hertz)));
+        }
+        self.resident.extend(resident().map(|bytes| (step, bytes)));
+    }
+}
+
+impl Team {
+    /// Takes the times of complete rounds, and drops what belongs to a round that was not completed.
+    fn complete(&mut self, samples: session::Samples) {
+        let rounds = samples.seconds.len();
+        self.found.warm_up = (samples.warm_up_runs, samples.settled);
+        self.found.seconds = samples.seconds;
+        self.found.steps.truncate(rounds);
+        self.found.operators.truncate(rounds);
+        self.found.peaks.truncate(rounds);
+        self.found.clocks.truncate(rounds);
+    }
+}
+
+/// What every thread of the team sees, right now and at once.
+fn frequencies(pool: &Pool, clock: &Clock) -> Vec<f64> {
+    let all = Mutex::new(Vec::new());
+    pool.on_each(|_| {
+        let windows = frequency::windows(clock, CLOCK_WINDOWS);
+        all.lock().unwrap_or_else(PoisonError::into_inner).extend(windows);
+    });
+    all.into_inner().unwrap_or_else(PoisonError::into_inner)
+}

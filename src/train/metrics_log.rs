@@ -1,0 +1,143 @@
+//! `metrics.jsonl`: one JSON line for each step and each validation of a run, for scripts, plots and post-mortems.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// What one optimizer step did. A figure that was not finite is `null`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepRecord {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// Mean loss of the batch before the update, in nats a token.
+    pub loss: f64,
+    /// Learning rate of the update.
+    pub learning_rate: f32,
+    /// Norm of the whole gradient before clipping.
+    pub gradient_norm: f64,
+    /// Tokens trained on each second.
+    pub tokens_per_second: f64,
+    /// Wall seconds of the step.
+    pub seconds: f64,
+    /// Whether the update was left out because loss or gradient was not finite.
+    pub skipped: bool,
+}
+
+/// What one validation found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ValidationRecord {
+    /// Steps done.
+    pub step: u64,
+    /// Mean loss over the validation text, in nats a token.
+    pub validation_loss: f64,
+    /// Wall seconds it took.
+    pub validation_seconds: f64,
+}
+
+/// The log, open at its end.
+#[derive(Debug)]
+pub struct MetricsLog {
+    file: File,
+}
+
+impl MetricsLog {
+    /// Opens or creates the log of a run that goes on after `step`: what it says about later steps is cut off,
+    /// and so is a last line that a kill left unfinished.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn open(path: &Path, step: u64) -> io::Result<MetricsLog> {
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)?;
+        let valid = bytes_up_to(&file, step)?;
+        // Cutting off a tail cannot leave a broken line behind, so this needs no temporary file.
+        file.set_len(valid)?;
+        Ok(MetricsLog { file })
+    }
+
+    /// Appends a line in a single write: readers never see half of it.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn append(&mut self, record: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        self.file.write_all(&line)
+    }
+}
+
+/// The length of the log's beginning that is about steps up to `step`.
+fn bytes_up_to(file: &File, step: u64) -> io::Result<u64> {
+    #[derive(Deserialize)]
+    struct Line {
+        step: u64,
+    }
+    let mut reader = BufReader::new(file);
+    let (mut valid, mut line) = (0, Vec::new());
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        let earlier = serde_json::from_slice::<Line>(&line).is_ok_and(|line| line.step <= step);
+        if !earlier || line.last() != Some(&b'\n') {
+            break;
+        }
+        valid += line.len() as u64;
+        line.clear();
+    }
+    Ok(valid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn step(step: u64) -> StepRecord {
+        StepRecord {
+            step,
+            loss: 2.5,
+            learning_rate: 1e-3,
+            gradient_norm: f64::NAN,
+            tokens_per_second: 100.0,
+            seconds: 0.5,
+            skipped: true,
+        }
+    }
+
+    #[test]
+    fn a_resumed_run_replaces_what_its_predecessor_said_of_later_steps() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut log = MetricsLog::open(&path, 0).unwrap();
+        for number in 1..=4 {
+            log.append(&step(number)).unwrap();
+        }
+        let validation = ValidationRecord {
+            step: 4,
+            validation_loss: 2.0,
+            validation_seconds: 1.0,
+        };
+        log.append(&validation).unwrap();
+        let whole = fs::read_to_string(&path).unwrap();
+        assert!(whole.starts_with("{\"step\":1,\"loss\":2.5,"), "{whole}");
+        assert!(whole.contains("\"gradient_norm\":null"), "{whole}");
+        fs::write(&path, format!("{whole}{{\"step\":5,\"lo")).unwrap();
+        drop(MetricsLog::open(&path, 9).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+        let mut log = MetricsLog::open(&path, 2).unwrap();
+        log.append(&step(3)).unwrap();
+        let lines: Vec<_> = whole.lines().take(3).collect();
+        assert_eq!(
+            fs::read_to_string(&path)
+                .unwrap()
+                .lines()
+                .collect::<Vec<_>>(),
+            lines
+        );
+        drop(MetricsLog::open(&path, 0).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+    }
+}

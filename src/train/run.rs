@@ -1,0 +1,271 @@
+//! The training loop: steps, validations and checkpoints in their turn, until the work is done, the caller says stop, or the
+//! loss is lost. It prints nothing: what happens is told to [`Events`] and to `metrics.jsonl`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::checkpoint::{Checkpoint, CheckpointError};
+use super::data::Dataset;
+use super::metrics_log::{MetricsLog, StepRecord, ValidationRecord};
+use super::named_tensors::{FIRST, SECOND, tensors, tensors_mut};
+use super::run_folder::RunFolder;
+use super::schedule::Schedule;
+use super::state::State;
+use super::trainer::Trainer;
+use crate::model::Unobserved;
+
+/// Steps in a row whose loss or gradient was not finite before the run is given up.
+const SKIPS_BEFORE_GIVING_UP: u32 = 5;
+
+/// How long a run is and what it does on the way.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Steps after which the run is done.
+    pub steps: u64,
+    /// Steps between validations; without, one at the end.
+    pub validation_every: Option<u64>,
+    /// Batches in a validation; without, all there are.
+    pub validation_batches: Option<usize>,
+    /// Steps between checkpoints; without, one at the end.
+    pub checkpoint_every: Option<u64>,
+    /// Checkpoints kept, the newest.
+    pub keep_checkpoints: usize,
+    /// The learning rate of each step.
+    pub schedule: Schedule,
+}
+
+/// Who wants to know how a run goes.
+pub trait Events {
+    /// A step is done.
+    fn step(&mut self, record: &StepRecord);
+    /// A validation is done.
+    fn validated(&mut self, record: &ValidationRecord);
+    /// A checkpoint is on the disk.
+    fn saved(&mut self, step: u64, path: &Path);
+}
+
+/// Why a run ended before its last step, other than at the caller's wish.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A checkpoint could not be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The log could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Log {
+        /// The log.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Loss or gradient was not finite for too many steps in a row.
+    #[error(
+        "the loss is lost: {skips} steps in a row up to step {step} had a loss or a gradient that is not finite"
+    )]
+    Diverged {
+        /// The last of them.
+        step: u64,
+        /// How many.
+        skips: u32,
+    },
+}
+
+/// Gives a trainer the weights and moments of a checkpoint.
+///
+/// # Errors
+/// When its files cannot be read or hold another model.
+pub fn restore(trainer: &mut Trainer, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+    let [weights, first, second] = trainer.restore(checkpoint.state.updates);
+    checkpoint.read_model(&mut tensors_mut(weights, ""))?;
+    let mut moments = tensors_mut(first, FIRST);
+    moments.extend(tensors_mut(second, SECOND));
+    checkpoint.read_optimizer(&mut moments)
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Whether all steps were done, or the caller said stop.
+    pub finished: bool,
+    /// Where it stands.
+    pub state: State,
+    /// The checkpoint of that state.
+    pub checkpoint: PathBuf,
+}
+
+/// One run: the trainer holds the weights of `state`.
+pub struct Run<'a> {
+    /// Who learns.
+    pub trainer: &'a mut Trainer,
+    /// From what.
+    pub data: &'a mut Dataset,
+    /// For how long.
+    pub settings: Settings,
+    /// Where it is kept.
+    pub folder: &'a RunFolder,
+    /// Where it stands.
+    pub state: State,
+    /// The checkpoint of that state, where there is one already.
+    pub checkpoint: Option<PathBuf>,
+    /// Who is told.
+    pub events: &'a mut dyn Events,
+}
+
+impl Run<'_> {
+    /// Trains until the last step is done or `stop` is raised; either way the state is saved before this returns.
+    ///
+    /// # Errors
+    /// When the disk takes no checkpoint or log line, or the loss is lost; the checkpoints saved before stay as they are.
+    pub fn go(mut self, stop: &AtomicBool) -> Result<Summary, RunError> {
+        let path = self.folder.metrics();
+        let mut log = MetricsLog::open(&path, self.state.step).map_err(|source| RunError::Log {
+            path: path.clone(),
+            source,
+        })?;
+        let logged = |result: io::Result<()>| {
+            result.map_err(|source| RunError::Log {
+                path: path.clone(),
+                source,
+            })
+        };
+        let mut saved = self.checkpoint.take().map(|path| (self.state.step, path));
+        let finished = loop {
+            if self.validation_is_due() {
+                let Some(record) = self.validate(stop) else {
+                    break false;
+                };
+                logged(log.append(&record))?;
+                self.events.validated(&record);
+            }
+            let is_saved = saved
+                .as_ref()
+                .is_some_and(|(step, _)| *step == self.state.step);
+            if self.checkpoint_is_due() && !is_saved {
+                saved = Some((self.state.step, self.save()?));
+            }
+            if self.state.step >= self.settings.steps {
+                break true;
+            }
+            if stop.load(Ordering::Relaxed) {
+                break false;
+            }
+            let record = self.step();
+            logged(log.append(&record))?;
+            self.events.step(&record);
+            if self.state.skipped_in_a_row >= SKIPS_BEFORE_GIVING_UP {
+                return Err(RunError::Diverged {
+                    step: self.state.step,
+                    skips: self.state.skipped_in_a_row,
+                });
+            }
+        };
+        let checkpoint = match saved {
+            Some((step, path)) if step == self.state.step => path,
+            _ => self.save()?,
+        };
+        Ok(Summary {
+            finished,
+            state: self.state,
+            checkpoint,
+        })
+    }
+
+    fn step(&mut self) -> StepRecord {
+        let begin = Instant::now();
+        let learning_rate = self
+            .settings
+            .schedule
+            .rate(self.state.step, &self.state.schedule);
+        let batch = self.data.batch(self.state.step as usize);
+        let report = self.trainer.step(&batch, learning_rate, &mut Unobserved);
+        let seconds = begin.elapsed().as_secs_f64();
+        let skipped = report.skipped;
+        let state = &mut self.state;
+        state.step += 1;
+        state.tokens += report.tokens as u64;
+        state.skipped_in_a_row = if skipped {
+            state.skipped_in_a_row + 1
+        } else {
+            0
+        };
+        state.updates = self.trainer.updates();
+        state.history.step(report.loss);
+        StepRecord {
+            step: state.step,
+            loss: report.loss,
+            learning_rate,
+            gradient_norm: report.grad_norm,
+            tokens_per_second: report.tokens as f64 / seconds,
+            seconds,
+            skipped,
+        }
+    }
+
+    /// `None` where the caller said stop before it was done.
+    fn validate(&mut self, stop: &AtomicBool) -> Option<ValidationRecord> {
+        let begin = Instant::now();
+        let sample = self
+            .data
+            .validation_sample(self.settings.validation_batches.unwrap_or(usize::MAX));
+        let (mut sum, mut tokens) = (0.0, 0);
+        for index in sample {
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            let batch = self.data.validation_batch(index);
+            sum += self.trainer.evaluate(&batch) * batch.counted() as f64;
+            tokens += batch.counted();
+        }
+        let validation_loss = sum / tokens as f64;
+        let step = self.state.step;
+        self.settings
+            .schedule
+            .observe(validation_loss, &mut self.state.schedule);
+        self.state.history.validation(step, validation_loss);
+        Some(ValidationRecord {
+            step,
+            validation_loss,
+            validation_seconds: begin.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn save(&mut self) -> Result<PathBuf, RunError> {
+        let checkpoints = self.folder.checkpoints();
+        let weights = tensors(self.trainer.parameters(), "");
+        let [first, second] = self.trainer.moments();
+        let moments = [tensors(first, FIRST), tensors(second, SECOND)].concat();
+        let path = checkpoints.save(
+            &self.state,
+            &weights,
+            &moments,
+            self.settings.keep_checkpoints,
+        )?;
+        self.events.saved(self.state.step, &path);
+        Ok(path)
+    }
+
+    /// A validation that was interrupted is due again when the run is resumed.
+    fn validation_is_due(&self) -> bool {
+        let step = self.state.step;
+        step > 0
+            && self.data.validation_batches() > 0
+            && self.state.history.last_validation_step != Some(step)
+            && (self
+                .settings
+                .validation_every
+                .is_some_and(|every| step.is_multiple_of(every))
+                || step >= self.settings.steps)
+    }
+
+    /// Weights that have just produced a loss that is not finite wait: they may be past saving.
+    fn checkpoint_is_due(&self) -> bool {
+        let step = self.state.step;
+        let due = self
+            .settings
+            .checkpoint_every
+            .is_some_and(|every| step.is_multiple_of(every));
+        step > 0 && due && self.state.skipped_in_a_row == 0
+    }
+}
