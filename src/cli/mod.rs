@@ -3,13 +3,11 @@
 //! One file per subcommand, each with `Arguments` (what may follow the word) and `run` (what it does): to add one, write the
 //! file, its `mod` line and its row in [`Command`]. Results go to stdout, progress and log to stderr.
 
-mod bench;
 mod completions;
 mod configs;
 mod eval;
 mod generate;
 mod probe;
-mod report;
 mod train;
 
 mod environment;
@@ -45,16 +43,12 @@ struct Cli {
 enum Command {
     /// Tell what this machine is, and what of it this process may use
     Probe(probe::Arguments),
-    /// Measure this machine with a suite, and leave a page that shows where the time went
-    Bench(bench::Arguments),
     /// Train the model of a configuration on a text
     Train(train::Arguments),
     /// Continue a text with a trained model
     Generate(generate::Arguments),
     /// Tell how well a trained model predicts a text
     Eval(eval::Arguments),
-    /// Draw the page of a run again from its run.json
-    Report(report::Arguments),
     /// List, check and show configurations
     Configs(configs::Arguments),
     /// Write a completion script for your shell
@@ -65,10 +59,10 @@ impl Command {
     fn run(&self) -> anyhow::Result<Exit> {
         match self {
             Command::Probe(arguments) => probe::run(arguments),
-            Command::Bench(arguments) => bench::run(arguments),
             Command::Train(arguments) => train::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),
+            Command::Configs(arguments) => configs::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
         }
     }
