@@ -79,11 +79,16 @@ pub(crate) const UNSAFE: &[&str] = &[
     "src/kernels/isa/portable.rs",
     "src/kernels/isa/ymm.rs",
     "src/kernels/team.rs",
+    "src/kernels/vec/stream_read.rs",
+    "src/measure/clock/tsc.rs",
+    "src/measure/counters/perf.rs",
+    "src/measure/frequency.rs",
     "src/parallel/mod.rs",
     "src/probe/cpuid.rs",
     "src/probe/trial.rs",
     "src/tensor/arena.rs",
     "src/text/map.rs",
+    "src/train/disk_space.rs",
 ];
 
 /// Rooms and files that serde may enter: results belong to `record`, the others read or write files of their own.
