@@ -5,6 +5,7 @@
 
 mod bench;
 mod completions;
+mod configs;
 mod eval;
 mod generate;
 mod probe;
@@ -51,6 +52,8 @@ enum Command {
     Generate(generate::Arguments),
     /// Tell how well a trained model predicts a text
     Eval(eval::Arguments),
+    /// List, check and show configurations
+    Configs(configs::Arguments),
     /// Write a completion script for your shell
     Completions(completions::Arguments),
 }
@@ -63,6 +66,7 @@ impl Command {
             Command::Train(arguments) => train::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),
+            Command::Configs(arguments) => configs::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
         }
     }

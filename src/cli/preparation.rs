@@ -13,6 +13,7 @@ use super::workers::Workers;
 use crate::atomic;
 use crate::config::{Config, Rule};
 use crate::model::Layout;
+use crate::text::{Key, Tokenizer};
 use crate::train::budget::{self, Sizes};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::data::Cut;
@@ -53,38 +54,77 @@ pub(crate) fn prepare(config: &Config, resume: bool) -> Result<Prepared, Failure
     let plan = plan(config, &workers);
     check_memory(&plan, &workers)?;
     let folder = lock(config)?;
-    let newest = newest(&folder, resume)?;
-    check_space(&plan, config.training.keep_checkpoints, &folder)?;
+    match start(config, &workers, &plan, &folder, resume) {
+        Ok(Start {
+            data,
+            trainer,
+            state,
+            checkpoint,
+        }) => Ok(Prepared {
+            settings: settings(config, &data),
+            unigram_entropy: data.unigram_entropy(config.model.vocab_size),
+            workers,
+            folder,
+            data,
+            trainer,
+            state,
+            checkpoint,
+        }),
+        Err(failure) => {
+            folder.abandon();
+            Err(failure)
+        }
+    }
+}
+
+/// What depends on the folder.
+struct Start {
+    data: Dataset,
+    trainer: Trainer,
+    state: State,
+    checkpoint: Option<PathBuf>,
+}
+
+fn start(
+    config: &Config,
+    workers: &Workers,
+    plan: &Plan,
+    folder: &RunFolder,
+    resume: bool,
+) -> Result<Start, Failure> {
+    let newest = newest(folder, resume)?;
+    check_space(plan, config.training.keep_checkpoints, folder)?;
     let tokenizer = match newest {
         Some(_) => Some(load_tokenizer(&run_folder::tokenizer(folder.path()))?),
         None => None,
     };
-    let text = workers
+    let Text {
+        tokenizer,
+        tokens,
+        key,
+        ..
+    } = workers
         .pool
         .install(|| text_source::read(config, tokenizer))?;
-    let state = state(identity(config, &workers, &text), newest.as_ref())?;
-    write_beside(&folder, &state, &text)?;
+    let state = state(identity(config, workers, &tokenizer, &key), newest.as_ref())?;
     let cut = Cut {
         length: config.training.max_length,
         batch: config.training.batch_size,
         validation: config.training.validation_split,
         seed: config.training.seed,
     };
-    let data = Dataset::new(Arc::new(text.tokens), cut).map_err(Failure::wrong_use)?;
+    let data = Dataset::new(Arc::new(tokens), cut).map_err(Failure::wrong_use)?;
     let pool = Arc::clone(&workers.pool);
-    let mut trainer = Trainer::new(&plan, pool, config.training.seed).map_err(Failure::failed)?;
+    let mut trainer = Trainer::new(plan, pool, config.training.seed).map_err(Failure::failed)?;
     if let Some(checkpoint) = &newest {
         run::restore(&mut trainer, checkpoint).map_err(Failure::failed)?;
     }
-    Ok(Prepared {
-        settings: settings(config, &data),
-        unigram_entropy: data.unigram_entropy(config.model.vocab_size),
-        checkpoint: newest.map(|checkpoint| checkpoint.path),
-        workers,
-        folder,
+    write_beside(folder, &state, &tokenizer)?;
+    Ok(Start {
         data,
         trainer,
         state,
+        checkpoint: newest.map(|checkpoint| checkpoint.path),
     })
 }
 
@@ -239,12 +279,13 @@ fn check_space(plan: &Plan, keep: usize, folder: &RunFolder) -> Result<(), Failu
         })
 }
 
-fn identity(config: &Config, workers: &Workers, text: &Text) -> Identity {
+fn identity(config: &Config, workers: &Workers, tokenizer: &Tokenizer, text: &Key) -> Identity {
     Identity {
         config: config.effective(),
-        tokenizer_sha256: hexadecimal(&text.tokenizer.key()),
-        data_sha256: hexadecimal(&text.key),
+        tokenizer_sha256: hexadecimal(&tokenizer.key()),
+        data_sha256: hexadecimal(text),
         isa: workers.isa.name().to_owned(),
+        l1_bytes: workers.caches.l1,
         threads: workers.pool.cpus().len(),
     }
 }
@@ -272,11 +313,11 @@ fn state(now: Identity, newest: Option<&Checkpoint>) -> Result<State, Failure> {
 }
 
 /// Puts configuration and tokenizer beside the checkpoints, so that the folder is all that using the model needs.
-fn write_beside(folder: &RunFolder, state: &State, text: &Text) -> Result<(), Failure> {
+fn write_beside(folder: &RunFolder, state: &State, tokenizer: &Tokenizer) -> Result<(), Failure> {
     let config = format!("{:#}\n", state.identity.config);
     let files = [
         (run_folder::config(folder.path()), config.as_str()),
-        (run_folder::tokenizer(folder.path()), text.tokenizer.json()),
+        (run_folder::tokenizer(folder.path()), tokenizer.json()),
     ];
     for (path, content) in files {
         let is_there = fs::read(&path).is_ok_and(|there| there == content.as_bytes());

@@ -69,11 +69,13 @@ fn recorded(path: &Path) -> Result<Source, Failure> {
         .map_err(|error| Failure::wrong_use(format!("{}: {error}", path.display())))
 }
 
-/// The terminal's width up to 100 columns; without a terminal 88.
+/// Columns of the page: narrow enough for most terminals and for a quotation in a mail.
+const WIDTH: usize = 88;
+
 fn style(explain: bool) -> Style {
     let colour = io::stdout().is_terminal() && environment::color();
     Style {
-        width: 88,
+        width: WIDTH,
         colour,
         explain,
     }

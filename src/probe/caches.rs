@@ -104,7 +104,7 @@ fn compare(mut cache: Cache, by_cpuid: &[Cache], visited: &[u32]) -> Cache {
     let heard = |cpus: &[u32]| {
         cpus.iter()
             .copied()
-            .filter(|cpu| visited.contains(cpu))
+            .filter(|cpu| visited.binary_search(cpu).is_ok())
             .collect::<Vec<_>>()
     };
     let sharers = heard(&cache.shared_by);
@@ -186,7 +186,7 @@ fn sysfs_cache(source: &Source, folder: &str, cpu: u32, online: &[u32]) -> Optio
         .unwrap_or_default();
     let mut shared_by: Vec<u32> = listed
         .into_iter()
-        .filter(|cpu| online.contains(cpu))
+        .filter(|cpu| online.binary_search(cpu).is_ok())
         .collect();
     if !shared_by.contains(&cpu) {
         shared_by = vec![cpu];

@@ -1,5 +1,6 @@
 //! Frequencies as the machine states them: TSC, base, maximum, current; governor, turbo, power limits. Nothing is measured here.
 
+use super::cpufreq::{self, Cpufreq};
 use super::entry::{Entry, Section, Value};
 use super::fact::Fact;
 use super::leaves::{HYPERVISOR, Leaves};
@@ -9,7 +10,7 @@ use crate::units::Hertz;
 use std::collections::BTreeMap;
 
 /// A frequency in hertz for each CPU that tells one.
-type PerCpu = Fact<BTreeMap<u32, f64>>;
+pub(super) type PerCpu = Fact<BTreeMap<u32, f64>>;
 
 /// What the machine says about its clocks.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +42,7 @@ pub(super) fn read(source: &Source, topology: &Topology) -> Clocks {
     let leaves = source.first();
     let online: Vec<u32> = topology.cpus.iter().map(|cpu| cpu.id).collect();
     let guest = leaves.under_hypervisor();
-    let cpufreq = Cpufreq {
+    let kernel = Cpufreq {
         source,
         online: &online,
         guest,
@@ -55,7 +56,7 @@ pub(super) fn read(source: &Source, topology: &Topology) -> Clocks {
         clocksource: source
             .text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         base_hertz: base(source, &leaves),
-        max_hertz: cpufreq
+        max_hertz: kernel
             .hertz("cpuinfo_max_freq")
             .or(|| match leaves.leaf(0x16).ebx & 0xFFFF {
                 0 => Fact::unknown("cpuid 0x16 is empty"),
@@ -64,13 +65,13 @@ pub(super) fn read(source: &Source, topology: &Topology) -> Clocks {
                     "cpuid 0x16",
                 ),
             }),
-        current_hertz: cpufreq
+        current_hertz: kernel
             .hertz("scaling_cur_freq")
             .or(|| cpuinfo_megahertz(source, guest)),
-        governor: cpufreq.words("scaling_governor"),
-        driver: cpufreq.words("scaling_driver"),
-        turbo: turbo(source, &leaves),
-        power_limits: power_limits(source),
+        governor: kernel.words("scaling_governor"),
+        driver: kernel.words("scaling_driver"),
+        turbo: cpufreq::turbo(source, &leaves),
+        power_limits: cpufreq::power_limits(source),
     }
 }
 
@@ -116,12 +117,16 @@ fn base(source: &Source, leaves: &Leaves) -> Fact<f64> {
     if kilohertz.value().is_some() {
         return kilohertz.map(|kilohertz| kilohertz as f64 * 1e3);
     }
+    let megahertz = source.number("/sys/devices/system/cpu/cpu0/acpi_cppc/nominal_freq");
+    if megahertz.value().is_some_and(|&megahertz| megahertz > 0) {
+        return megahertz.map(|megahertz| megahertz as f64 * 1e6);
+    }
     let brand = super::processor::brand(leaves);
     match brand_hertz(&brand) {
         Some(hertz) => Fact::known(hertz, "the processor's name"),
-        None => Fact::unknown(
-            "CPUID 0x16 is empty, cpufreq tells no base_frequency, and the name holds none",
-        ),
+        None => {
+            Fact::unknown("neither CPUID 0x16, cpufreq, ACPI nor the processor's name tells it")
+        }
     }
 }
 
@@ -136,58 +141,6 @@ fn brand_hertz(brand: &str) -> Option<f64> {
     };
     let hertz = digits.trim().parse::<f64>().ok()? * scale;
     (hertz.is_finite() && hertz > 0.0).then_some(hertz)
-}
-
-/// The kernel's cpufreq folders, one for each CPU.
-struct Cpufreq<'a> {
-    source: &'a Source,
-    online: &'a [u32],
-    guest: bool,
-}
-
-impl Cpufreq<'_> {
-    fn path(cpu: &str, name: &str) -> String {
-        format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/{name}")
-    }
-
-    /// A file of every CPU, kilohertz to hertz.
-    fn hertz(&self, name: &str) -> PerCpu {
-        let read = |&cpu: &u32| {
-            let kilohertz = self.source.number(&Self::path(&cpu.to_string(), name));
-            Some((cpu, *kilohertz.value()? as f64 * 1e3))
-        };
-        let all: BTreeMap<u32, f64> = self.online.iter().filter_map(read).collect();
-        if all.is_empty() {
-            self.absent()
-        } else {
-            Fact::known(all, Self::path("*", name))
-        }
-    }
-
-    /// A word that is usually the same on all CPUs; several are joined.
-    fn words(&self, name: &str) -> Fact<String> {
-        let read = |cpu: &u32| {
-            self.source
-                .text(&Self::path(&cpu.to_string(), name))
-                .value()
-                .cloned()
-        };
-        let mut words: Vec<String> = self.online.iter().filter_map(read).collect();
-        words.sort();
-        words.dedup();
-        if words.is_empty() {
-            self.absent()
-        } else {
-            Fact::known(words.join(", "), Self::path("*", name))
-        }
-    }
-
-    fn absent<T>(&self) -> Fact<T> {
-        Fact::unknown(match self.guest {
-            true => "no cpufreq in this virtual machine: the host sets the frequency",
-            false => "no cpufreq: the kernel drives no frequencies here",
-        })
-    }
 }
 
 /// `cpu MHz` of `/proc/cpuinfo`.
@@ -224,62 +177,6 @@ fn cpuinfo_megahertz(source: &Source, guest: bool) -> PerCpu {
         (false, true) => {
             Fact::unknown("a virtual machine does not tell it; a benchmark measures it")
         }
-    }
-}
-
-/// The switch of intel_pstate, else of other drivers, else leaf 6, which on Intel tells whether turbo is available and on.
-fn turbo(source: &Source, leaves: &Leaves) -> Fact<bool> {
-    let switches = [
-        ("/sys/devices/system/cpu/intel_pstate/no_turbo", 0),
-        ("/sys/devices/system/cpu/cpufreq/boost", 1),
-    ];
-    for (path, on) in switches {
-        if let Fact::Known { value, source } = source.number(path) {
-            return Fact::known(value == on, source);
-        }
-    }
-    match leaves.vendor().as_str() {
-        _ if leaves.under_hypervisor() => {
-            Fact::unknown("a virtual machine shows no turbo switch: the host has it")
-        }
-        "GenuineIntel" => Fact::known(leaves.leaf(6).eax >> 1 & 1 == 1, "cpuid 0x6"),
-        _ => Fact::unknown("neither intel_pstate nor cpufreq shows a switch"),
-    }
-}
-
-/// RAPL's limits through both interfaces: MSR (`intel-rapl:N`) and MMIO (`intel-rapl-mmio:N`).
-fn power_limits(source: &Source) -> Fact<Vec<(String, f64)>> {
-    let folder = "/sys/class/powercap";
-    let mut limits = Vec::new();
-    for zone in source
-        .names(folder)
-        .iter()
-        .filter(|zone| zone.matches(':').count() == 1)
-        .take(32)
-    {
-        let text = |name: &str| {
-            source
-                .text(&format!("{folder}/{zone}/{name}"))
-                .value()
-                .cloned()
-        };
-        let domain = text("name").unwrap_or_else(|| zone.clone());
-        let interface = if zone.contains("mmio") { " (mmio)" } else { "" };
-        for constraint in 0..3 {
-            let watts = text(&format!("constraint_{constraint}_power_limit_uw"))
-                .and_then(|text| text.parse::<u64>().ok());
-            let name = text(&format!("constraint_{constraint}_name"));
-            if let (Some(microwatts), Some(name)) = (watts, name) {
-                limits.push((
-                    format!("{domain} {name}{interface}"),
-                    microwatts as f64 / 1e6,
-                ));
-            }
-        }
-    }
-    match limits.is_empty() {
-        true => Fact::unknown(format!("{folder} shows no RAPL zone")),
-        false => Fact::known(limits, folder),
     }
 }
 

@@ -168,7 +168,7 @@ impl Counters {
                 "core PMU",
                 &self.architecture,
                 |&(version, general, bits, fixed)| {
-                    let list = [version, general, bits, fixed].map(|number| Value::count(number));
+                    let list = [version, general, bits, fixed].map(Value::count);
                     let text = format!(
                         "version {version}, {general} counters of {bits} bits, {fixed} fixed"
                     );

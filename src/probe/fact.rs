@@ -77,8 +77,11 @@ impl<T> Fact<T> {
             Fact::Known { value, source } => match read(&value) {
                 Some(value) => Fact::Known { value, source },
                 None => {
-                    let seen: String = format!("{value:?}").chars().take(60).collect();
-                    Fact::unknown(format!("{source} holds {seen}, not {wanted}"))
+                    let seen = format!("{value:?}");
+                    Fact::unknown(match seen.chars().count() {
+                        0..=60 => format!("{source} holds {seen}, not {wanted}"),
+                        _ => format!("{source} does not hold {wanted}"),
+                    })
                 }
             },
             Fact::Unknown { reason } => Fact::Unknown { reason },
@@ -106,6 +109,9 @@ mod tests {
         let fact = Fact::known("many".to_string(), "/sys/x")
             .read("a number", |text| text.parse::<u32>().ok());
         assert_eq!(fact.reason(), Some("/sys/x holds \"many\", not a number"));
+        let long = Fact::known("many ".repeat(100), "/proc/x")
+            .read("a number", |text| text.parse::<u32>().ok());
+        assert_eq!(long.reason(), Some("/proc/x does not hold a number"));
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl Memory {
             ),
         ];
         // Without a limit there is no room to speak of.
-        if self.limit.value() != Some(&None) {
+        if matches!(self.limit.value(), Some(Some(_))) {
             entries.insert(
                 4,
                 Entry::new(

@@ -9,12 +9,16 @@ mod caches;
 mod cgroup;
 mod clocks;
 mod counters;
+mod cpufreq;
 mod cpuid;
 mod entry;
 mod fact;
+mod feature_table;
 mod features;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod hostile;
 mod leaves;
 mod memory;
 mod microarchitecture;

@@ -61,9 +61,13 @@ pub fn page(machine: &Machine, style: Style) -> String {
             Section::Instructions => page.features(machine),
             _ => {}
         }
+        // The name stands above already.
+        let shown = |entry: &&Entry| {
+            entry.section == section && (entry.key != "cpu.brand" || style.explain)
+        };
         entries
             .iter()
-            .filter(|entry| entry.section == section)
+            .filter(shown)
             .for_each(|entry| page.entry(entry));
         if section == Section::Topology {
             page.cores(machine);
@@ -90,9 +94,22 @@ fn split(text: &str, paint: Paint) -> Vec<Word> {
         .collect()
 }
 
+/// A word in pieces that fit: only a path is ever longer than a line.
+fn pieces(word: &str, room: usize) -> impl Iterator<Item = String> {
+    let letters: Vec<char> = word.chars().collect();
+    let pieces: Vec<String> = letters
+        .chunks(room)
+        .map(|piece| piece.iter().collect())
+        .collect();
+    pieces.into_iter()
+}
+
 fn columns(text: &str) -> usize {
     text.chars().count()
 }
+
+/// The CPUs of each core, by the core's number.
+type Cores<'a> = BTreeMap<u32, Vec<&'a Cpu>>;
 
 struct Page {
     style: Style,
@@ -127,7 +144,11 @@ impl Page {
         let mut line = format!("{label:indent$}");
         let mut column = indent.max(columns(label));
         let mut fresh = true;
-        for (word, paint) in words {
+        let room = self.style.width.saturating_sub(indent).max(1);
+        for (word, paint) in words
+            .iter()
+            .flat_map(|(word, paint)| pieces(word, room).map(|piece| (piece, *paint)))
+        {
             let size = columns(&word);
             if !fresh && column + 1 + size > self.style.width {
                 let done = std::mem::replace(&mut line, " ".repeat(indent));
@@ -272,7 +293,7 @@ impl Page {
     /// The cores, drawn as boxes under the cache that they share.
     fn cores(&mut self, machine: &Machine) {
         let topology = &machine.topology;
-        let mut islands: BTreeMap<(u32, Vec<u32>), BTreeMap<u32, Vec<&Cpu>>> = BTreeMap::new();
+        let mut islands: BTreeMap<(u32, Vec<u32>), Cores<'_>> = BTreeMap::new();
         for cpu in &topology.cpus {
             let island = (
                 cpu.package,
@@ -310,7 +331,7 @@ impl Page {
         }
     }
 
-    fn boxes(&mut self, cores: &BTreeMap<u32, Vec<&Cpu>>) {
+    fn boxes(&mut self, cores: &Cores<'_>) {
         let cells: Vec<(String, String)> =
             cores.iter().map(|(core, cpus)| cell(*core, cpus)).collect();
         let inner = cells

@@ -17,7 +17,7 @@
 
 use super::fact::Fact;
 use super::leaves::{Leaves, Registers};
-use super::source::{Source, Tree, format_cpu_list, parse_cpu_list};
+use super::source::{MOST_CPUS, Source, Tree, format_cpu_list, parse_cpu_list};
 use super::trial::{Event, Outcome};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -145,7 +145,7 @@ impl Reader {
         let number = |text: &str| {
             text.parse::<u32>()
                 .ok()
-                .filter(|&cpu| cpu <= 0xFFFF)
+                .filter(|&cpu| cpu < MOST_CPUS)
                 .ok_or("not a CPU")
         };
         let (cpu, model) = match rest.split_once(" like ") {

@@ -102,7 +102,7 @@ pub(super) fn read(source: &Source) -> Topology {
             .iter()
             .find(|(_, cpus)| cpus.contains(&id))
             .map_or(0, |(node, _)| *node),
-        usable: usable.is_none_or(|usable| usable.contains(&id)),
+        usable: usable.is_none_or(|usable| usable.binary_search(&id).is_ok()),
         kind: source.cpus.get(&id).and_then(kind).or_else(|| {
             hybrid
                 .iter()
@@ -219,12 +219,20 @@ fn cpuid_place(leaves: &Leaves) -> Option<Place> {
     Some((id.checked_shr(package).unwrap_or(0), 0, within >> thread))
 }
 
-/// Leaf 0x1A's core type (Intel SDM volume 2A, CPUID): 0x40 is Core, 0x20 Atom; only on parts that leaf 7 calls hybrid.
+/// The kind of core, only where the part is announced as hybrid: Intel's leaf 0x1A (SDM volume 2A: type 0x40 is Core, 0x20
+/// Atom, on parts with the hybrid bit of leaf 7), AMD's 0x8000_0026 (APM volume 3: EAX bit 30, then the type in EBX 28-31).
 fn kind(leaves: &Leaves) -> Option<CoreKind> {
-    let hybrid = leaves.leaf(7).edx >> 15 & 1 == 1;
-    match leaves.leaf(0x1A).eax >> 24 {
-        0x40 if hybrid => Some(CoreKind::Performance),
-        0x20 if hybrid => Some(CoreKind::Efficiency),
+    if leaves.leaf(7).edx >> 15 & 1 == 1 {
+        return match leaves.leaf(0x1A).eax >> 24 {
+            0x40 => Some(CoreKind::Performance),
+            0x20 => Some(CoreKind::Efficiency),
+            _ => None,
+        };
+    }
+    let level = leaves.leaf(0x8000_0026);
+    match (level.eax >> 30 & 1, level.ebx >> 28) {
+        (1, 0) => Some(CoreKind::Performance),
+        (1, 1) => Some(CoreKind::Efficiency),
         _ => None,
     }
 }
@@ -347,7 +355,10 @@ impl Topology {
             ));
         }
         if self.cpus.iter().any(|cpu| cpu.kind.is_some()) {
-            let fact = Fact::known((), "cpuid 0x1a, /sys/devices/cpu_core, cpu_atom");
+            let fact = Fact::known(
+                (),
+                "cpuid 0x1a or 0x80000026, else /sys/devices/cpu_core and cpu_atom",
+            );
             entries.push(Entry::new(
                 section,
                 "topology.kinds",

@@ -6,6 +6,9 @@ use crate::units::{Bytes, Ratio, Seconds, digits, grouped};
 /// Larger than anything that can be measured here: what is beyond is a mistake, not a number.
 const LARGEST: f64 = 1e24;
 
+/// Characters of a unit that are shown.
+const LONGEST_UNIT: usize = 16;
+
 /// `value` where it is a number that can be shown and drawn.
 pub(crate) fn known(value: Option<f64>) -> Option<f64> {
     value.filter(|value| value.abs() <= LARGEST)
@@ -33,7 +36,7 @@ pub(crate) fn parts(value: f64, unit: &str) -> (String, String) {
         "count" => return (count(value), String::new()),
         "nats" => return (format!("{value:.3}"), "nats".to_owned()),
         "" => return (digits(value), String::new()),
-        other => return (digits(value), other.to_owned()),
+        other => return (digits(value), other.chars().take(LONGEST_UNIT).collect()),
     };
     match text.rsplit_once(' ') {
         Some((number, unit)) if !number.contains(' ') => (number.to_owned(), unit.to_owned()),
@@ -44,6 +47,17 @@ pub(crate) fn parts(value: f64, unit: &str) -> (String, String) {
 /// A duration; `units` writes plain letters, a page has the sign for micro.
 pub(crate) fn duration(seconds: f64) -> String {
     Seconds(seconds).to_string().replace(" us", " \u{b5}s")
+}
+
+/// A claimed size: without the decimals that a measured one has. `32 KiB`.
+pub(crate) fn claim(bytes: f64) -> String {
+    let text = Bytes(bytes).to_string();
+    match text.split_once('.') {
+        Some((whole, rest)) if rest.trim_start_matches('0').starts_with(' ') => {
+            format!("{whole} {}", rest.trim_start_matches('0').trim_start())
+        }
+        _ => text,
+    }
 }
 
 fn count(value: f64) -> String {
@@ -129,6 +143,22 @@ pub(crate) fn capital(text: &str) -> String {
         .unwrap_or_default()
 }
 
+/// As a sentence: with a full stop at the end, and a capital at the start unless that is a name like `perf_event_open`.
+pub(crate) fn sentence(text: &str) -> String {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let plain = word.chars().all(|c| c.is_lowercase() || c == ',');
+    let text = if plain {
+        capital(text.trim())
+    } else {
+        text.trim().to_owned()
+    };
+    if text.is_empty() || text.ends_with(['.', '!', '?']) {
+        text
+    } else {
+        format!("{text}.")
+    }
+}
+
 /// `2026-11-22 14:15 UTC` of an RFC 3339 time in UTC; anything else as it is.
 pub(crate) fn minute(time: &str) -> String {
     let shape: String = time
@@ -160,6 +190,10 @@ mod tests {
         );
         assert_eq!(quantity(f64::NAN, "bytes"), "not a number");
         assert_eq!(operator("mlp_up"), "MLP up");
+        assert_eq!(
+            [32768.0, 1310720.0, 512.0].map(claim),
+            ["32 KiB", "1.25 MiB", "512 B"]
+        );
         assert_eq!(words("l3_misses"), "L3 misses");
         assert_eq!(
             [many(1, "loss"), many(2, "loss"), many(1200, "thread")],
@@ -167,6 +201,15 @@ mod tests {
         );
         assert_eq!(minute("2026-11-22T14:15:03Z"), "2026-11-22 14:15 UTC");
         assert_eq!(minute("yesterday"), "yesterday");
+        assert_eq!(
+            [
+                sentence("no PMU here"),
+                sentence("Why?"),
+                sentence(" "),
+                sentence("io_uring is off")
+            ],
+            ["No PMU here.", "Why?", "", "io_uring is off."]
+        );
         assert_eq!(
             [known(Some(f64::NAN)), known(Some(1e300)), known(Some(-2.0))],
             [None, None, Some(-2.0)]

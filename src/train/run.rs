@@ -155,10 +155,7 @@ impl Run<'_> {
             logged(log.append(&record))?;
             self.events.step(&record);
             if self.state.skipped_in_a_row >= SKIPS_BEFORE_GIVING_UP {
-                return Err(RunError::Diverged {
-                    step: self.state.step,
-                    skips: self.state.skipped_in_a_row,
-                });
+                return Err(self.give_up()?);
             }
         };
         let checkpoint = match saved {
@@ -246,6 +243,17 @@ impl Run<'_> {
         Ok(path)
     }
 
+    /// The weights that fail on one batch after the other may have been saved before they failed first: that checkpoint is set
+    /// aside.
+    fn give_up(&self) -> Result<RunError, CheckpointError> {
+        let (step, skips) = (self.state.step, self.state.skipped_in_a_row);
+        let last_used = step - u64::from(skips);
+        self.folder
+            .checkpoints()
+            .set_aside_after(last_used.saturating_sub(1))?;
+        Ok(RunError::Diverged { step, skips })
+    }
+
     /// A validation that was interrupted is due again when the run is resumed.
     fn validation_is_due(&self) -> bool {
         let step = self.state.step;
@@ -269,3 +277,6 @@ impl Run<'_> {
         step > 0 && due && self.state.skipped_in_a_row == 0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@ use super::checkpoint::{CheckpointError, Checkpoints};
 use super::disk_space;
 use crate::units::Bytes;
 
+/// The file whose lock is the folder's.
+const LOCK: &str = ".lock";
+
 /// Why a folder cannot be trained in.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFolderError {
@@ -64,6 +67,8 @@ pub fn config(folder: &Path) -> PathBuf {
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Whether it was made for this run.
+    is_new: bool,
     /// The lock goes when the file is closed, however the process ends.
     _lock: File,
 }
@@ -78,8 +83,9 @@ impl RunFolder {
             path: path.to_owned(),
             source,
         };
+        let is_new = !path.exists();
         fs::create_dir_all(path).map_err(unusable)?;
-        let lock = File::create(path.join(".lock")).map_err(unusable)?;
+        let lock = File::create(path.join(LOCK)).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -92,8 +98,17 @@ impl RunFolder {
         checkpoints(path).tidy()?;
         Ok(RunFolder {
             path: path.to_owned(),
+            is_new,
             _lock: lock,
         })
+    }
+
+    /// Leaves the folder as it was found, where nothing has been kept in it: for a run that is refused before it begins.
+    pub fn abandon(self) {
+        if self.is_new && fs::read_dir(&self.path).is_ok_and(|entries| entries.count() == 1) {
+            // What cannot be removed is an empty folder: the refusal is what the reader must hear of.
+            let _ = fs::remove_file(self.path.join(LOCK)).and_then(|()| fs::remove_dir(&self.path));
+        }
     }
 
     /// Where it is.
@@ -145,6 +160,19 @@ mod tests {
         assert!(matches!(error, RunFolderError::Busy { .. }), "{error}");
         drop(first);
         RunFolder::lock(&path).unwrap();
+    }
+
+    #[test]
+    fn a_refused_run_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new");
+        RunFolder::lock(&path).unwrap().abandon();
+        assert!(!path.exists());
+        let kept = RunFolder::lock(&path).unwrap();
+        fs::write(kept.metrics(), "").unwrap();
+        kept.abandon();
+        RunFolder::lock(folder.path()).unwrap().abandon();
+        assert!(path.join("metrics.jsonl").exists());
     }
 
     #[test]

@@ -56,9 +56,11 @@ pub struct Identity {
     pub tokenizer_sha256: String,
     /// Fingerprint of the training tokens.
     pub data_sha256: String,
-    /// Name of the instruction set: a resumed run has the same bits with the same one,
+    /// Name of the instruction set.
     pub isa: String,
-    /// and with the same number of worker threads.
+    /// Bytes of the first level's data cache, by which sums are cut.
+    pub l1_bytes: usize,
+    /// Worker threads; the bits do not depend on them.
     pub threads: usize,
 }
 
@@ -141,10 +143,8 @@ impl Identity {
                 .config
                 .pointer("/training/micro_batch")
                 .unwrap_or(&Value::Null);
-            format!(
-                "{}, threads {}, micro_batch {micro_batch}",
-                identity.isa, identity.threads
-            )
+            let Identity { isa, l1_bytes, .. } = identity;
+            format!("{isa}, {l1_bytes} bytes of L1 cache, micro_batch {micro_batch}")
         };
         let (was, is) = (describe(self), describe(now));
         (was != is).then(|| {
@@ -176,7 +176,7 @@ fn compare(path: &str, was: &Value, is: &Value, conflicts: &mut Vec<String>) {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::train) mod tests {
     use super::*;
     use serde_json::json;
 
@@ -186,6 +186,7 @@ pub(super) mod tests {
             tokenizer_sha256: "a".to_owned(),
             data_sha256: "b".to_owned(),
             isa: "avx2".to_owned(),
+            l1_bytes: 32_768,
             threads: 2,
         }
     }
@@ -217,7 +218,7 @@ pub(super) mod tests {
         assert!(was.conflicts(&now).is_empty());
         let text = was.rounding(&now).unwrap();
         assert!(
-            text.contains("avx2, threads 2") && text.contains("avx512, threads 1"),
+            text.contains("avx2, 32768 bytes") && text.contains("avx512, 32768 bytes"),
             "{text}"
         );
     }

@@ -51,17 +51,22 @@ impl Op for Block<'_> {
         loop {
             let depth = self.slice.min(self.depth - from);
             let last = from + depth == self.depth;
-            for column in self.columns.clone().step_by(tile_columns) {
-                let b =
-                    &self.b[column * self.b_depth + from * tile_columns..][..depth * tile_columns];
-                for row in self.rows.clone().step_by(tile_rows) {
-                    let a = &self.a[row * self.depth + from * tile_rows..][..depth * tile_rows];
+            // Rows outside, columns inside: C is written along its rows, and the block of B is read from L2 once for
+            // every panel of A.
+            for row in self.rows.clone().step_by(tile_rows) {
+                let a = &self.a[row * self.depth + from * tile_rows..][..depth * tile_rows];
+                for column in self.columns.clone().step_by(tile_columns) {
+                    let b = &self.b[column * self.b_depth + from * tile_columns..]
+                        [..depth * tile_columns];
                     let place = Place {
                         row,
                         column,
                         rows: tile_rows.min(self.rows.end - row),
                         columns: tile_columns.min(self.columns.end - column),
                     };
+                    if last {
+                        self.epilogue.prefetch(place);
+                    }
                     // SAFETY: the slices have `depth` steps; `place` lies in this task's block of C.
                     unsafe {
                         let c = self.c.data.add(row * self.c.row_stride + column);

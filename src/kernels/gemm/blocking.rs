@@ -25,11 +25,11 @@ impl Default for Caches {
 /// How a product is cut: the slice of K, and the block of C that is one task.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Blocking {
-    /// Steps of K in one slice: a panel of B of this depth stays in L1 while panels of A stream past it.
+    /// Steps of K in one slice: a panel of A of this depth stays in L1 while panels of B stream past it.
     pub depth: usize,
-    /// Rows of C in a task, a multiple of the tile: the block of A of this height and depth stays in L2.
+    /// Rows of C in a task, a multiple of the tile.
     pub rows: usize,
-    /// Columns of C in a task, a multiple of the tile.
+    /// Columns of C in a task, a multiple of the tile: the block of B of this width and depth stays in L2.
     pub columns: usize,
 }
 
@@ -43,14 +43,17 @@ impl Blocking {
         k: usize,
         workers: usize,
     ) -> Blocking {
-        // Three quarters of L1 for the panel of B; the rest is for the stream of A and the tile of C.
-        let deepest = (caches.l1 * 3 / 4 / (4 * tile.1)).clamp(64, 512);
+        // Three quarters of L1 for the panel of A; the rest is for the stream of B and the tile of C. Few slices: each one
+        // reads and writes all of C.
+        let deepest = (caches.l1 * 3 / 4 / (4 * tile.0)).clamp(64, 512);
         let slices = k.div_ceil(deepest).max(1);
         let depth = k.div_ceil(slices).max(1);
-        // A quarter of L2 for the block of A; C and the passing panels of B need the rest.
-        let tallest = (caches.l2 / 4 / (4 * depth) / tile.0).max(1) * tile.0;
+        // Half of L2 for the block of B; the passing panels of A and C need the rest. Rows cost nothing: A passes once.
         let widest = (caches.l2 / 2 / (4 * depth) / tile.1).max(1) * tile.1;
-        let (mut rows, mut columns) = (split(m, tallest, tile.0), split(n, widest, tile.1));
+        let (mut rows, mut columns) = (
+            m.next_multiple_of(tile.0).max(tile.0),
+            split(n, widest, tile.1),
+        );
         // Enough tasks that the slowest thread ends soon after the others, as long as tasks stay worth their start.
         let tasks = |rows: usize, columns: usize| m.div_ceil(rows) * n.div_ceil(columns);
         while workers > 1
@@ -103,15 +106,14 @@ mod tests {
         ] {
             for workers in [1, 2, 4, 8] {
                 let b = Blocking::new(caches, tile, m, n, k, workers);
-                assert!(b.depth * tile.1 * 4 <= caches.l1 * 3 / 4, "{b:?}");
+                assert!(b.depth * tile.0 * 4 <= caches.l1 * 3 / 4, "{b:?}");
                 assert!(
-                    b.depth >= 1 && b.rows % tile.0 == 0 && b.columns % tile.1 == 0,
+                    b.depth >= 1
+                        && b.rows.is_multiple_of(tile.0)
+                        && b.columns.is_multiple_of(tile.1),
                     "{b:?}"
                 );
-                assert!(
-                    b.rows * b.depth * 4 <= caches.l2 / 4 + tile.0 * b.depth * 4,
-                    "{b:?}"
-                );
+                assert!(b.columns * b.depth * 4 <= caches.l2 / 2, "{b:?}");
                 if workers > 1 && 2 * m * n * k > 100_000_000 {
                     assert!(
                         m.div_ceil(b.rows) * n.div_ceil(b.columns) >= 2 * workers,

@@ -4,7 +4,10 @@
     reason = "tiles of C are addressed by pointer: several threads own parts of one matrix"
 )]
 
-use super::matrix::{Matrix, MatrixMut};
+use super::{
+    matrix::{Matrix, MatrixMut},
+    tile::prefetch,
+};
 use crate::kernels::{isa::Simd, vec::gelu_lanes};
 
 /// The last step of a product, fused into it. Matrices have the shape of C, `bias` one value a column.
@@ -100,6 +103,24 @@ pub(crate) struct Place {
 }
 
 impl SharedEpilogue<'_> {
+    /// Asks for what [`SharedEpilogue::apply`] will touch besides C.
+    #[inline(always)]
+    pub(crate) fn prefetch(self, place: Place) {
+        let (start, stride) = match self {
+            SharedEpilogue::None | SharedEpilogue::Bias(_) => return,
+            SharedEpilogue::BiasResidual(_, m) | SharedEpilogue::Multiply(m) => {
+                (m.data.as_ptr(), m.row_stride)
+            }
+            SharedEpilogue::BiasGelu(_, derivative, stride) => (derivative.cast_const(), stride),
+        };
+        for row in place.row..place.row + place.rows {
+            prefetch(
+                start.wrapping_add(row * stride + place.column),
+                place.columns,
+            );
+        }
+    }
+
     /// Applies it to the tile at `place`, whose first element is `c`.
     ///
     /// # Safety
@@ -112,50 +133,80 @@ impl SharedEpilogue<'_> {
             SharedEpilogue::Bias(bias) => {
                 // SAFETY: passed on.
                 unsafe {
-                    each(s, place, c, stride, |_, j, lanes, x| {
-                        s.add(x, part(s, &bias[j..], lanes))
-                    })
+                    each(
+                        s,
+                        place,
+                        c,
+                        stride,
+                        #[inline(always)]
+                        |_, j, lanes, x| s.add(x, part(s, &bias[j..], lanes)),
+                    )
                 }
             }
             SharedEpilogue::BiasResidual(bias, residual) => {
-                let value = |i: usize, j: usize, lanes, x| {
-                    let x = s.add(x, part(s, &bias[j..], lanes));
-                    s.add(
-                        x,
-                        part(s, &residual.data[i * residual.row_stride + j..], lanes),
-                    )
-                };
                 // SAFETY: passed on.
-                unsafe { each(s, place, c, stride, value) }
+                unsafe {
+                    each(
+                        s,
+                        place,
+                        c,
+                        stride,
+                        #[inline(always)]
+                        |i, j, lanes, x| {
+                            let residual = &residual.data[i * residual.row_stride + j..];
+                            s.add(
+                                s.add(x, part(s, &bias[j..], lanes)),
+                                part(s, residual, lanes),
+                            )
+                        },
+                    )
+                }
             }
             SharedEpilogue::BiasGelu(bias, derivative, derivative_stride) => {
-                let value = |i: usize, j: usize, lanes, x| {
-                    let (value, slope) = gelu_lanes(s, s.add(x, part(s, &bias[j..], lanes)));
-                    // SAFETY: the derivative has the shape of C and this tile's places in it are this thread's.
-                    let to = unsafe {
-                        std::slice::from_raw_parts_mut(
-                            derivative.add(i * derivative_stride + j),
-                            lanes,
-                        )
-                    };
-                    if lanes == S::LANES {
-                        s.store(slope, to)
-                    } else {
-                        s.store_partial(slope, to)
-                    }
-                    value
-                };
                 // SAFETY: passed on.
-                unsafe { each(s, place, c, stride, value) }
+                unsafe {
+                    each(
+                        s,
+                        place,
+                        c,
+                        stride,
+                        #[inline(always)]
+                        |i, j, lanes, x| {
+                            let (value, slope) =
+                                gelu_lanes(s, s.add(x, part(s, &bias[j..], lanes)));
+                            let to = derivative.add(i * derivative_stride + j);
+                            // SAFETY: the derivative has the shape of C, and this tile's places in it are this thread's.
+                            store_part(s, slope, std::slice::from_raw_parts_mut(to, lanes));
+                            value
+                        },
+                    )
+                }
             }
             SharedEpilogue::Multiply(factor) => {
-                let value = |i: usize, j: usize, lanes, x| {
-                    s.mul(x, part(s, &factor.data[i * factor.row_stride + j..], lanes))
-                };
                 // SAFETY: passed on.
-                unsafe { each(s, place, c, stride, value) }
+                unsafe {
+                    each(
+                        s,
+                        place,
+                        c,
+                        stride,
+                        #[inline(always)]
+                        |i, j, lanes, x| {
+                            s.mul(x, part(s, &factor.data[i * factor.row_stride + j..], lanes))
+                        },
+                    )
+                }
             }
         }
+    }
+}
+
+#[inline(always)]
+fn store_part<S: Simd>(s: S, v: S::V, to: &mut [f32]) {
+    if to.len() == S::LANES {
+        s.store(v, to);
+    } else {
+        s.store_partial(v, to);
     }
 }
 

@@ -7,8 +7,8 @@
 //! ```text
 //! pack A into panels of TILE_ROWS rows, B into panels of TILE_COLUMNS columns         (parallel, one pass each)
 //! for each block of C, rows x columns                                                 (parallel, any order)
-//!   for each slice of K that keeps a panel of B in L1
-//!     for each panel of B, for each panel of A:  tile += A panel x B panel            (registers)
+//!   for each slice of K that keeps a panel of A in L1 and the block of B in L2
+//!     for each panel of A, for each panel of B:  tile += A panel x B panel            (registers)
 //!   bias, GELU, residual or product with a matrix, while the tile is in L1            (epilogue)
 //! ```
 //!

@@ -4,7 +4,7 @@
 //! vocabulary and the size of its GEMM register tile. A token of an ISA can only be made by its `detect()`, which asks
 //! CPUID and XCR0; whoever holds one may run its instructions, so entering an ISA is safe.
 //!
-//! To add an ISA: one file here, its row in [`Isa`] and in [`Isa::all`].
+//! To add an ISA: one file here, its row in [`Isa`] and in `Isa::all`.
 #![allow(
     unsafe_code,
     reason = "loads, stores and tiles work on pointers into packed panels"
@@ -111,7 +111,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Multiplies two packed panels into one register tile of C.
     ///
     /// # Safety
-    /// - As [`Tile`] says of its fields.
+    /// - As `Tile` says of its fields.
     unsafe fn gemm_tile(self, tile: &Tile);
 }
 

@@ -129,15 +129,15 @@ impl<const L: usize> Simd for Portable<L> {
         step: usize,
     ) {
         for column in 0..L {
-            // SAFETY: the caller vouches for `rows` rows of `LANES` values and for the places written.
             let lanes = std::array::from_fn(|row| {
                 if row < rows {
+                    // SAFETY: the caller vouches for `rows` rows of `LANES` values.
                     unsafe { *from.add(row * stride + column) }
                 } else {
                     0.0
                 }
             });
-            // SAFETY: as above.
+            // SAFETY: the caller vouches for the places written.
             unsafe { self.store_at(lanes, to.add(column * step)) };
         }
     }

@@ -79,19 +79,24 @@ impl Op for Adamw<'_> {
             s.splat(step.gradient_scale),
             s.splat(0.0),
         );
-        let update = |p: S::V, g: S::V, m: S::V, v: S::V| {
-            let g = s.mul(g, scale);
-            let m = s.fma(beta1, m, s.mul(rest1, g));
-            let v = s.fma(beta2, v, s.mul(rest2, s.mul(g, g)));
-            let step = s.div(m, s.fma(s.sqrt(v), root, epsilon));
-            (s.fma(rate, step, s.mul(p, keep)), m, v)
+        let lanes = Lanes {
+            s,
+            rate,
+            root,
+            keep,
+            beta1,
+            rest1,
+            beta2,
+            rest2,
+            epsilon,
+            scale,
         };
         let mut p = self.parameters.chunks_exact_mut(S::LANES);
         let mut g = self.gradients.chunks_exact_mut(S::LANES);
         let mut m = self.first.chunks_exact_mut(S::LANES);
         let mut v = self.second.chunks_exact_mut(S::LANES);
         for (((p, g), m), v) in (&mut p).zip(&mut g).zip(&mut m).zip(&mut v) {
-            let (new_p, new_m, new_v) = update(s.load(p), s.load(g), s.load(m), s.load(v));
+            let (new_p, new_m, new_v) = lanes.update(s.load(p), s.load(g), s.load(m), s.load(v));
             s.store(new_p, p);
             s.store(zero, g);
             s.store(new_m, m);
@@ -103,7 +108,7 @@ impl Op for Adamw<'_> {
             m.into_remainder(),
             v.into_remainder(),
         );
-        let (new_p, new_m, new_v) = update(
+        let (new_p, new_m, new_v) = lanes.update(
             s.load_partial(p),
             s.load_partial(g),
             s.load_partial(m),
@@ -113,6 +118,33 @@ impl Op for Adamw<'_> {
         s.store_partial(zero, g);
         s.store_partial(new_m, m);
         s.store_partial(new_v, v);
+    }
+}
+
+/// The constants of a step in every lane. A method and not a closure: it must be inlined to be compiled for the ISA.
+struct Lanes<S: Simd> {
+    s: S,
+    rate: S::V,
+    root: S::V,
+    keep: S::V,
+    beta1: S::V,
+    rest1: S::V,
+    beta2: S::V,
+    rest2: S::V,
+    epsilon: S::V,
+    scale: S::V,
+}
+
+impl<S: Simd> Lanes<S> {
+    /// New parameter and moments.
+    #[inline(always)]
+    fn update(&self, p: S::V, g: S::V, m: S::V, v: S::V) -> (S::V, S::V, S::V) {
+        let s = self.s;
+        let g = s.mul(g, self.scale);
+        let m = s.fma(self.beta1, m, s.mul(self.rest1, g));
+        let v = s.fma(self.beta2, v, s.mul(self.rest2, s.mul(g, g)));
+        let step = s.div(m, s.fma(s.sqrt(v), self.root, self.epsilon));
+        (s.fma(self.rate, step, s.mul(p, self.keep)), m, v)
     }
 }
 

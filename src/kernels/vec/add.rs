@@ -32,7 +32,14 @@ impl Op for Add<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        map::zip(s, self.a, self.b, self.out, |a, b| s.add(a, b));
+        map::zip(
+            s,
+            self.a,
+            self.b,
+            self.out,
+            #[inline(always)]
+            |a, b| s.add(a, b),
+        );
     }
 }
 
@@ -45,7 +52,13 @@ impl Op for AddAssign<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        map::update(s, self.a, self.out, |a, out| s.add(out, a));
+        map::update(
+            s,
+            self.a,
+            self.out,
+            #[inline(always)]
+            |a, out| s.add(out, a),
+        );
     }
 }
 

@@ -37,7 +37,12 @@ impl Op for Loss<'_> {
     fn eval<S: Simd>(self, s: S) -> f32 {
         let largest = map::max(s, self.logits);
         let shift = s.splat(largest);
-        let sum = map::sum(s, self.logits, |x| exp_lanes(s, s.sub(x, shift)));
+        let sum = map::sum(
+            s,
+            self.logits,
+            #[inline(always)]
+            |x| exp_lanes(s, s.sub(x, shift)),
+        );
         sum.ln() - (self.logits[self.target] - largest)
     }
 }
@@ -55,10 +60,25 @@ impl Op for LossWithGradient<'_> {
         let largest = map::max(s, self.logits);
         let above = self.logits[self.target] - largest;
         let shift = s.splat(largest);
-        map::in_place(s, self.logits, |x| exp_lanes(s, s.sub(x, shift)));
-        let sum = map::sum(s, self.logits, |x| x);
+        map::in_place(
+            s,
+            self.logits,
+            #[inline(always)]
+            |x| exp_lanes(s, s.sub(x, shift)),
+        );
+        let sum = map::sum(
+            s,
+            self.logits,
+            #[inline(always)]
+            |x| x,
+        );
         let factor = s.splat(self.scale / sum);
-        map::in_place(s, self.logits, |x| s.mul(x, factor));
+        map::in_place(
+            s,
+            self.logits,
+            #[inline(always)]
+            |x| s.mul(x, factor),
+        );
         self.logits[self.target] -= self.scale;
         sum.ln() - above
     }

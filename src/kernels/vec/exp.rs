@@ -23,7 +23,13 @@ impl Op for Exp<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        map::map(s, self.x, self.out, |x| exp_lanes(s, x));
+        map::map(
+            s,
+            self.x,
+            self.out,
+            #[inline(always)]
+            |x| exp_lanes(s, x),
+        );
     }
 }
 

@@ -32,7 +32,13 @@ impl Op for Gelu<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        map::map(s, self.x, self.out, |x| gelu_lanes(s, x).0);
+        map::map(
+            s,
+            self.x,
+            self.out,
+            #[inline(always)]
+            |x| gelu_lanes(s, x).0,
+        );
     }
 }
 
@@ -45,9 +51,13 @@ impl Op for GeluBackward<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        map::update(s, self.x, self.gradient, |x, gradient| {
-            s.mul(gradient, gelu_lanes(s, x).1)
-        });
+        map::update(
+            s,
+            self.x,
+            self.gradient,
+            #[inline(always)]
+            |x, gradient| s.mul(gradient, gelu_lanes(s, x).1),
+        );
     }
 }
 

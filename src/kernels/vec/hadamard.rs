@@ -24,7 +24,14 @@ impl Op for Hadamard<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        map::zip(s, self.a, self.b, self.out, |a, b| s.mul(a, b));
+        map::zip(
+            s,
+            self.a,
+            self.b,
+            self.out,
+            #[inline(always)]
+            |a, b| s.mul(a, b),
+        );
     }
 }
 

@@ -106,18 +106,39 @@ impl Op for Forward<'_> {
             .zip(self.out.chunks_exact_mut(d))
             .zip(self.statistics.chunks_exact_mut(2));
         for ((x, out), statistics) in rows {
-            let mean = map::sum(s, x, |x| x) / d as f32;
+            let mean = map::sum(
+                s,
+                x,
+                #[inline(always)]
+                |x| x,
+            ) / d as f32;
             let center = s.splat(mean);
-            let variance = map::sum(s, x, |x| {
-                let x = s.sub(x, center);
-                s.mul(x, x)
-            }) / d as f32;
+            let variance = map::sum(
+                s,
+                x,
+                #[inline(always)]
+                |x| {
+                    let x = s.sub(x, center);
+                    s.mul(x, x)
+                },
+            ) / d as f32;
             let reciprocal = 1.0 / (variance + EPSILON).sqrt();
             let factor = s.splat(reciprocal);
-            map::zip(s, x, self.gain, out, |x, gain| {
-                s.mul(s.mul(s.sub(x, center), factor), gain)
-            });
-            map::update(s, self.bias, out, |bias, out| s.add(out, bias));
+            map::zip(
+                s,
+                x,
+                self.gain,
+                out,
+                #[inline(always)]
+                |x, gain| s.mul(s.mul(s.sub(x, center), factor), gain),
+            );
+            map::update(
+                s,
+                self.bias,
+                out,
+                #[inline(always)]
+                |bias, out| s.add(out, bias),
+            );
             statistics.copy_from_slice(&[mean, reciprocal]);
         }
     }
@@ -149,14 +170,23 @@ impl Op for Backward<'_> {
             let mut j = 0;
             while j < d {
                 let end = (j + S::LANES).min(d);
-                let load = |from: &[f32]| s.load_partial(&from[j..end]);
+                let part = j..end;
                 // Lanes past the end hold dy = 0, so they add nothing to any sum.
-                let (dy, h) = (load(dy), s.mul(s.sub(load(x), mean), reciprocal));
-                let g = s.mul(dy, load(self.gain));
+                let (dy, h) = (
+                    s.load_partial(&dy[part.clone()]),
+                    s.mul(s.sub(s.load_partial(&x[part.clone()]), mean), reciprocal),
+                );
+                let g = s.mul(dy, s.load_partial(&self.gain[part.clone()]));
                 sum_g = s.add(sum_g, g);
                 sum_gh = s.fma(g, h, sum_gh);
-                s.store_partial(s.fma(dy, h, load(self.dgain)), &mut self.dgain[j..end]);
-                s.store_partial(s.add(dy, load(self.dbias)), &mut self.dbias[j..end]);
+                s.store_partial(
+                    s.fma(dy, h, s.load_partial(&self.dgain[part.clone()])),
+                    &mut self.dgain[j..end],
+                );
+                s.store_partial(
+                    s.add(dy, s.load_partial(&self.dbias[part.clone()])),
+                    &mut self.dbias[j..end],
+                );
                 j = end;
             }
             let (mean_g, mean_gh) = (
@@ -166,11 +196,17 @@ impl Op for Backward<'_> {
             let mut j = 0;
             while j < d {
                 let end = (j + S::LANES).min(d);
-                let load = |from: &[f32]| s.load_partial(&from[j..end]);
-                let h = s.mul(s.sub(load(x), mean), reciprocal);
-                let g = s.sub(s.mul(load(dy), load(self.gain)), mean_g);
+                let part = j..end;
+                let h = s.mul(s.sub(s.load_partial(&x[part.clone()]), mean), reciprocal);
+                let g = s.sub(
+                    s.mul(
+                        s.load_partial(&dy[part.clone()]),
+                        s.load_partial(&self.gain[part.clone()]),
+                    ),
+                    mean_g,
+                );
                 let inner = s.sub(g, s.mul(h, mean_gh));
-                let sum = s.fma(inner, reciprocal, load(dx));
+                let sum = s.fma(inner, reciprocal, s.load_partial(&dx[part.clone()]));
                 s.store_partial(sum, &mut dx[j..end]);
                 j = end;
             }

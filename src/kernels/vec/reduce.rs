@@ -20,7 +20,12 @@ impl Op for SumOfSquares<'_> {
     type Output = f32;
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) -> f32 {
-        map::sum(s, self.0, |x| s.mul(x, x))
+        map::sum(
+            s,
+            self.0,
+            #[inline(always)]
+            |x| s.mul(x, x),
+        )
     }
 }
 
@@ -62,6 +67,7 @@ impl Op for ColumnSums<'_> {
                 s,
                 &row[self.first..self.first + self.out.len()],
                 self.out,
+                #[inline(always)]
                 |x, sum| s.add(sum, x),
             );
         }

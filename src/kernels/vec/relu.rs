@@ -24,7 +24,13 @@ impl Op for Relu<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         let zero = s.splat(0.0);
-        map::map(s, self.x, self.out, |x| s.max(zero, x));
+        map::map(
+            s,
+            self.x,
+            self.out,
+            #[inline(always)]
+            |x| s.max(zero, x),
+        );
     }
 }
 

@@ -25,7 +25,13 @@ impl Op for Scale<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         let factor = s.splat(self.factor);
-        map::map(s, self.x, self.out, |x| s.mul(factor, x));
+        map::map(
+            s,
+            self.x,
+            self.out,
+            #[inline(always)]
+            |x| s.mul(factor, x),
+        );
     }
 }
 

@@ -31,10 +31,25 @@ impl Op for Softmax<'_> {
         // The largest value is subtracted, so that no exponential overflows.
         let largest = self.scale * map::max(s, self.x);
         let (scale, shift) = (s.splat(self.scale), s.splat(-largest));
-        map::in_place(s, self.x, |x| exp_lanes(s, s.fma(x, scale, shift)));
-        let sum = map::sum(s, self.x, |x| x);
+        map::in_place(
+            s,
+            self.x,
+            #[inline(always)]
+            |x| exp_lanes(s, s.fma(x, scale, shift)),
+        );
+        let sum = map::sum(
+            s,
+            self.x,
+            #[inline(always)]
+            |x| x,
+        );
         let factor = s.splat(1.0 / sum);
-        map::in_place(s, self.x, |x| s.mul(x, factor));
+        map::in_place(
+            s,
+            self.x,
+            #[inline(always)]
+            |x| s.mul(x, factor),
+        );
         largest + sum.ln()
     }
 }

@@ -48,7 +48,7 @@ pub fn forward(
     );
 }
 
-/// Adds to `dx`, `dgain` and `dbias`. `partial` has 2 d values for every [`PARTIAL_ROWS`] rows: threads sum gains and biases
+/// Adds to `dx`, `dgain` and `dbias`. `partial` has 2 d values for every `PARTIAL_ROWS` rows: threads sum gains and biases
 /// there, and the parts are added in order.
 #[allow(
     clippy::too_many_arguments,

@@ -3,11 +3,11 @@
 use super::{Chart, Frame, Span, Subject};
 use crate::record::Series;
 use crate::report::draw::{
-    Align, Area, Axis, Canvas, Curve, Ink, Plot, Stroke, Svg, Type, draw_curves, extents, width,
+    Align, Axis, CURVES, Canvas, Curve, Ink, Plot, Stroke, Svg, Type, draw_curves, extents, width,
 };
-use crate::report::values::many;
+use crate::report::values::{claim, many};
 use crate::report::view::{Input, View, at_threads, points};
-use crate::units::{Bytes, digits};
+use crate::units::digits;
 
 /// The row of the list.
 pub(super) const CHART: Chart = Chart {
@@ -16,7 +16,7 @@ pub(super) const CHART: Chart = Chart {
     how_to_read: "Dashed lines are the cache sizes that the machine claims: a step down at the line means that the claim is true.",
     subject: Subject::Machine,
     span: Span::Full,
-    suite: "memory",
+    suite: "ceilings",
     inputs,
     draw,
     table: None,
@@ -90,16 +90,10 @@ pub(super) fn staircase(
 ) -> Option<Svg> {
     let (x, y) = extents(curves)?;
     let told = told(y.0, y.1);
-    let area = Area {
-        x: 0.0,
-        y: 0.0,
-        width: canvas.width,
-        height: canvas.height,
-    };
     let y = Axis::decades(y.0 * 0.8, y.1 * 1.6);
     let plot = draw_curves(
         canvas,
-        area,
+        canvas.bounds(),
         curves,
         (Axis::bytes(x.0, x.1), "working set per thread"),
         (y, unit),
@@ -117,13 +111,7 @@ fn mark(canvas: &Canvas, plot: &Plot<'_>, claims: &[(String, f64)]) {
         .filter(|claim| claim.1 >= low && claim.1 <= high)
     {
         plot.mark(*bytes, Stroke::dashed(Ink::Gold, 1.0));
-        let text = format!(
-            "{level} {}",
-            Bytes(*bytes)
-                .to_string()
-                .replace(".00 ", " ")
-                .replace(".0 ", " ")
-        );
+        let text = format!("{level} {}", claim(*bytes));
         let long = width(&text, 11.0, false);
         let (x, _) = plot.at(*bytes, 1.0);
         let right = x + 5.0 + long <= plot.area.x + plot.area.width;
@@ -147,6 +135,10 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     let threads = |series: &Series| at_threads(&series.name).map_or(1, |parts| parts.1);
     let mut series = view.series_like(PREFIX, SUFFIX);
     series.sort_by_key(|series| std::cmp::Reverse(threads(series)));
+    // Where there are many, the ends matter most.
+    while series.len() > CURVES.len() {
+        series.remove(series.len() / 2);
+    }
     let named = series.iter().enumerate().map(|(index, series)| {
         Curve::new(
             many(threads(series) as usize, "thread"),

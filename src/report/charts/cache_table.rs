@@ -48,9 +48,9 @@ pub(super) fn table(view: &View<'_>) -> Markup {
     html! {
         @if !rows.is_empty() {
             table.key {
-                thead { tr { th { "cache" } th.n { "count" } th.n { "size" } th.n { "ways" } th.n { "line" } th.n { "shared by" } } }
+                thead { tr { th { "cache" } th.n { "count" } th.n { "size" } th.n.optional { "ways" } th.n.optional { "line" } th.n { "shared by" } } }
                 tbody { @for ([name, size, ways, line, sharers], count) in rows.iter().take(40) {
-                    tr { td { (name) } td.n { (count) } td.n { (size) } td.n { (ways) } td.n { (line) } td.n { (sharers) } }
+                    tr { td { (name) } td.n { (count) } td.n { (size) } td.n.optional { (ways) } td.n.optional { (line) } td.n { (sharers) } }
                 } }
             }
             @for text in disagreements.iter().take(8) { p.sub { (text) } }

@@ -13,7 +13,7 @@ pub(super) const CHART: Chart = Chart {
     how_to_read: "Nanoseconds until a load that depends on the one before arrives; each step up is a level further away.",
     subject: Subject::Machine,
     span: Span::Half,
-    suite: "memory",
+    suite: "ceilings",
     inputs,
     draw,
     table: None,

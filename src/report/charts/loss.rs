@@ -1,9 +1,7 @@
 //! The loss while it trains: training, validation, and what a model of word frequencies alone would reach.
 
 use super::{Chart, Frame, Span, Subject};
-use crate::report::draw::{
-    Area, Axis, Canvas, Curve, Ink, Point, Stroke, Svg, draw_curves, extents,
-};
+use crate::report::draw::{Axis, Canvas, Curve, Ink, Point, Stroke, Svg, draw_curves, extents};
 use crate::report::view::{Input, View, points};
 
 /// The row of the list.
@@ -73,16 +71,10 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
         told.push(format!("unigram entropy is {entropy:.3}"));
     }
     let canvas = Canvas::new(frame.width, if frame.narrow { 280.0 } else { 320.0 });
-    let area = Area {
-        x: 0.0,
-        y: 0.0,
-        width: canvas.width,
-        height: canvas.height,
-    };
     let x = (Axis::linear(x.0, x.1, 5), "step");
     draw_curves(
         &canvas,
-        area,
+        canvas.bounds(),
         &curves,
         x,
         (Axis::rounded(y.0, y.1, 5), "nats per token"),

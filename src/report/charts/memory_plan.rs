@@ -1,7 +1,8 @@
 //! Memory as planned before the first step, by role, against the peak that the system counted.
 
 use super::{Chart, Frame, Span, Subject};
-use crate::report::draw::{Align, Canvas, Ink, Stroke, Svg, Type, width};
+use crate::record::Metric;
+use crate::report::draw::{Align, Canvas, Ink, Stroke, Svg, Type, fit, width};
 use crate::report::values::{known, quantity, words};
 use crate::report::view::{Input, View};
 use crate::units::Bytes;
@@ -20,20 +21,22 @@ pub(super) const CHART: Chart = Chart {
     table: None,
 };
 
-/// The roles of the plan, in its order.
-const ROLES: [&str; 6] = [
-    "parameters",
-    "gradients",
-    "moments",
-    "activations",
-    "workspace",
-    "tokens",
-];
+/// The planned roles of the case in the order of the document: name, metric.
+fn roles<'a>(view: &View<'a>) -> Vec<(&'a str, &'a Metric)> {
+    let prefix = view.case_name("memory", "");
+    let all = view.metrics_under(&prefix).into_iter();
+    let role = |metric: &'a Metric| {
+        metric
+            .name
+            .get(prefix.len()..)?
+            .strip_suffix(".bytes")
+            .map(|role| (role, metric))
+    };
+    all.filter_map(role).collect()
+}
 
 fn inputs(view: &View<'_>) -> Vec<Input> {
-    let roles = ROLES
-        .iter()
-        .filter_map(|role| view.metric(&view.case_name("memory", &format!("{role}.bytes"))));
+    let roles = roles(view).into_iter().map(|role| role.1);
     let parts = [
         Input::of_metrics("plan", roles.chain(total(view, "planned_bytes"))),
         Input::of_metrics("peak", total(view, "peak_rss_bytes")),
@@ -42,7 +45,7 @@ fn inputs(view: &View<'_>) -> Vec<Input> {
 }
 
 /// A total of the case: the memory suite's, or the training suite's where that is missing.
-fn total<'a>(view: &View<'a>, quantity: &str) -> Option<&'a crate::record::Metric> {
+fn total<'a>(view: &View<'a>, quantity: &str) -> Option<&'a Metric> {
     let metrics = ["memory", "training"].map(|suite| view.metric(&view.name(suite, quantity)));
     metrics
         .into_iter()
@@ -60,17 +63,13 @@ struct Bar {
 }
 
 fn bars(view: &View<'_>) -> Vec<Bar> {
-    let value =
-        |metric: Option<&crate::record::Metric>| known(metric?.value).filter(|bytes| *bytes >= 0.0);
+    let value = |metric: &Metric| known(metric.value).filter(|bytes| *bytes >= 0.0);
     let mut bars = Vec::new();
     let mut from = 0.0;
-    for role in ROLES {
-        let Some(bytes) = value(view.metric(&view.case_name("memory", &format!("{role}.bytes"))))
-        else {
-            continue;
-        };
+    for (role, metric) in roles(view) {
+        let Some(bytes) = value(metric) else { continue };
         bars.push(Bar {
-            label: words(role),
+            label: fit(&words(role), 12.0, false, 120.0),
             from,
             bytes,
             ink: Ink::Blue,
@@ -78,23 +77,20 @@ fn bars(view: &View<'_>) -> Vec<Bar> {
         });
         from += bytes;
     }
-    if let Some(bytes) = value(total(view, "planned_bytes")) {
-        bars.push(Bar {
-            label: "planned".to_owned(),
-            from: 0.0,
-            bytes,
-            ink: Ink::Blue,
-            opacity: 0.85,
-        });
-    }
-    if let Some(bytes) = value(total(view, "peak_rss_bytes")) {
-        bars.push(Bar {
-            label: "peak RSS".to_owned(),
-            from: 0.0,
-            bytes,
-            ink: Ink::Orange,
-            opacity: 0.8,
-        });
+    let totals = [
+        ("planned_bytes", "planned", Ink::Blue),
+        ("peak_rss_bytes", "peak RSS", Ink::Orange),
+    ];
+    for (quantity, label, ink) in totals {
+        if let Some(bytes) = total(view, quantity).and_then(value) {
+            bars.push(Bar {
+                label: label.to_owned(),
+                from: 0.0,
+                bytes,
+                ink,
+                opacity: 0.85,
+            });
+        }
     }
     bars
 }

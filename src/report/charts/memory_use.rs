@@ -1,7 +1,7 @@
 //! Resident memory while it trains: flat from the first step on, or it is not planned.
 
 use super::{Chart, Frame, Span, Subject};
-use crate::report::draw::{Area, Axis, Canvas, Curve, Ink, Point, Svg, draw_curves, extents};
+use crate::report::draw::{Axis, Canvas, Curve, Ink, Point, Svg, draw_curves, extents};
 use crate::report::view::{Input, View, points};
 use crate::units::Bytes;
 
@@ -49,15 +49,9 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     }
     let top = highest.max(plan.unwrap_or(0.0) / MIB);
     let canvas = Canvas::new(frame.width, if frame.narrow { 240.0 } else { 250.0 });
-    let area = Area {
-        x: 0.0,
-        y: 0.0,
-        width: canvas.width,
-        height: canvas.height,
-    };
     draw_curves(
         &canvas,
-        area,
+        canvas.bounds(),
         &curves,
         (Axis::linear(x.0, x.1, 5), "step"),
         (Axis::rounded(0.0, top * 1.05, 4), "MiB"),

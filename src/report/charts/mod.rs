@@ -18,6 +18,7 @@ mod topology;
 use maud::Markup;
 
 use super::draw::Svg;
+use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
@@ -126,16 +127,27 @@ impl Chart {
     }
 }
 
-/// The reasons of inputs that the run could not get, as one text.
+/// Why the inputs that the run could not get are missing, as sentences, each reason once.
 pub(crate) fn reasons(inputs: &[Input]) -> String {
-    let unknown = inputs.iter().filter(|input| !input.known);
-    let told: Vec<String> = unknown
-        .filter(|input| !input.how.is_empty())
-        .map(|input| format!("{}: {}", input.what, input.how.join(" ")))
-        .collect();
-    if told.is_empty() {
-        "The run holds no number for it, and no reason.".to_owned()
-    } else {
-        told.join(" ")
+    let mut told: Vec<(Vec<&str>, String)> = Vec::new();
+    for input in inputs
+        .iter()
+        .filter(|input| !input.known && !input.how.is_empty())
+    {
+        let reason: Vec<String> = input.how.iter().map(|how| sentence(how)).collect();
+        let reason = reason.join(" ");
+        match told.iter_mut().find(|known| known.1 == reason) {
+            Some(known) => known.0.push(&input.what),
+            None => told.push((vec![&input.what], reason)),
+        }
+    }
+    match &told[..] {
+        [] => "The run holds no number for it, and no reason.".to_owned(),
+        [(_, reason)] => reason.clone(),
+        several => several
+            .iter()
+            .map(|(what, reason)| format!("{}: {reason}", capital(&what.join(", "))))
+            .collect::<Vec<_>>()
+            .join(" "),
     }
 }

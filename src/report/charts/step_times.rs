@@ -1,7 +1,7 @@
 //! Each measured step as a dot, and how the times are distributed.
 
 use super::{Chart, Frame, Span, Subject};
-use crate::report::draw::{Align, Area, Axis, Canvas, Ink, Plot, Stroke, Svg, Type, extent, width};
+use crate::report::draw::{Align, Axis, Canvas, Ink, Plot, Stroke, Svg, Type, extent, width};
 use crate::report::values::duration;
 use crate::report::view::{Input, View, points};
 
@@ -62,16 +62,10 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     let canvas = Canvas::new(frame.width, if frame.narrow { 280.0 } else { 320.0 });
     let label = format!("median {}", duration(median));
     let gap = (width(&label, 12.0, false) + 10.0).max(70.0);
-    let area = Area {
-        x: 0.0,
-        y: 0.0,
-        width: canvas.width,
-        height: canvas.height,
-    };
     let room = ((slowest - fastest) * 0.08).max(median.abs() * 0.01);
     let y = Axis::linear((fastest - room) * scale.0, (slowest + room) * scale.0, 5);
     let plot = canvas.plot(
-        area,
+        canvas.bounds(),
         gap,
         (Axis::linear(first, last, 5), "step"),
         (y, scale.1),

@@ -2,7 +2,9 @@
 
 use super::speedup::{intervals, over_threads, thread_axis};
 use super::{Chart, Frame, Span, Subject};
-use crate::report::draw::{Align, Area, Axis, Canvas, Curve, Ink, Svg, Type, draw_curves};
+use crate::report::draw::{
+    Align, Area, Axis, Canvas, Curve, Ink, Placer, Plot, Svg, Type, draw_curves, width,
+};
 use crate::report::view::{Input, View};
 
 /// The row of the list.
@@ -28,12 +30,6 @@ fn inputs(view: &View<'_>) -> Vec<Input> {
 fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     let (points, most) = over_threads(view, "thread_efficiency")?;
     let canvas = Canvas::new(frame.width, if frame.narrow { 280.0 } else { 320.0 });
-    let area = Area {
-        x: 0.0,
-        y: 0.0,
-        width: canvas.width,
-        height: canvas.height,
-    };
     let known: Vec<(f64, f64)> = points
         .iter()
         .filter_map(|point| Some((point.0, point.1?)))
@@ -53,28 +49,13 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     let y = Axis::at(0.0, highest * 1.1, &ticks);
     let plot = draw_curves(
         &canvas,
-        area,
+        canvas.bounds(),
         &curves,
         (thread_axis(most), "threads"),
         (y, "of a thread's speed arrives"),
     );
     intervals(&canvas, &plot, view, "thread_efficiency", Ink::Blue);
-    let room = plot.area.width / known.len().max(1) as f64;
-    let told = if room > 48.0 {
-        known.clone()
-    } else {
-        known.last().copied().into_iter().collect()
-    };
-    for (x, y) in told {
-        let (at, over) = plot.at(x, y);
-        let text = format!("{:.1} %", y * 100.0);
-        let inside = at.clamp(plot.area.x + 24.0, plot.area.x + plot.area.width - 22.0);
-        canvas.text(
-            (inside, over + 16.0),
-            &text,
-            Type::plain(Ink::Blue).align(Align::Middle).halo(),
-        );
-    }
+    label(&canvas, &plot, &known);
     let last = known.last().map(|(n, share)| {
         format!(
             "On {n} threads each gives {:.1} % of a thread.",
@@ -82,4 +63,30 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
         )
     });
     Ok(canvas.finish(last.unwrap_or_default()))
+}
+
+/// The share at each dot, the last first, where there is room for it.
+fn label(canvas: &Canvas, plot: &Plot<'_>, known: &[(f64, f64)]) {
+    let mut placer = Placer::new(plot.area);
+    for (x, y) in known.iter().rev() {
+        let text = format!("{:.1} %", y * 100.0);
+        let (at, over) = plot.at(*x, *y);
+        let size = (width(&text, 12.0, false) + 6.0, 14.0);
+        let left = (at - size.0 / 2.0).clamp(plot.area.x, plot.area.x + plot.area.width - size.0);
+        let places = [over + 8.0, over - 22.0];
+        let places = places.map(|y| Area {
+            x: left,
+            y,
+            width: size.0,
+            height: size.1,
+        });
+        if let Some(place) = placer.place(places) {
+            let middle = (place.x + place.width / 2.0, place.y + place.height / 2.0);
+            canvas.text(
+                middle,
+                &text,
+                Type::plain(Ink::Blue).align(Align::Middle).halo(),
+            );
+        }
+    }
 }

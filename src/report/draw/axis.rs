@@ -5,7 +5,8 @@ use std::ops::Range;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
 use super::fonts;
-use crate::units::{Bytes, grouped};
+use crate::report::values::claim;
+use crate::units::grouped;
 
 /// One axis. Plotters maps values with it and draws its ticks.
 #[derive(Clone, Debug)]
@@ -81,7 +82,7 @@ impl Axis {
         let (low, high) = positive(low.max(1.0), high.max(2.0));
         let (first, last) = (low.log2().ceil() as i32, high.log2().floor() as i32);
         let ticks = (first..=last)
-            .map(|power| (2f64.powi(power), size(2f64.powi(power))))
+            .map(|power| (2f64.powi(power), claim(2f64.powi(power))))
             .collect();
         Self {
             low,
@@ -140,7 +141,7 @@ impl Axis {
         if fraction.is_nan() {
             0.0
         } else {
-            fraction.clamp(-2.0, 3.0)
+            fraction.clamp(0.0, 1.0)
         }
     }
 }
@@ -204,14 +205,6 @@ fn decimal(tick: f64, step: f64) -> String {
     } else {
         format!("{tick:.places$}")
     }
-}
-
-/// `4 KiB`: a power of two without the decimals of a measurement.
-fn size(bytes: f64) -> String {
-    Bytes(bytes)
-        .to_string()
-        .replace(".00 ", " ")
-        .replace(".0 ", " ")
 }
 
 impl Ranged for Axis {
@@ -298,7 +291,7 @@ mod tests {
                 for value in [low, high, f64::NAN, f64::INFINITY, 0.0] {
                     let mapped = axis.map(&value, (0, 1000));
                     assert!(
-                        (-2000..=3000).contains(&mapped),
+                        (0..=1000).contains(&mapped),
                         "{value} of {axis:?} at {mapped}"
                     );
                 }

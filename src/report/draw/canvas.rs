@@ -9,7 +9,7 @@ use plotters::style::{Color, FontDesc};
 use plotters_backend::text_anchor::{HPos, Pos, VPos};
 
 use super::backend::{Backend, Sheet, TEXT, UNITS};
-use super::{Ink, Svg};
+use super::{Area, Ink, Svg};
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug)]
@@ -178,6 +178,16 @@ impl Canvas {
             height,
             area: backend.into_drawing_area(),
             sheet,
+        }
+    }
+
+    /// The whole canvas.
+    pub(crate) fn bounds(&self) -> Area {
+        Area {
+            x: 0.0,
+            y: 0.0,
+            width: self.width,
+            height: self.height,
         }
     }
 

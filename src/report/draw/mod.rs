@@ -14,10 +14,10 @@ pub(crate) use axis::Axis;
 pub(crate) use canvas::{Align, Canvas, Stroke, Type};
 pub(crate) use curves::{Curve, draw as draw_curves, extent, extents};
 pub(crate) use fonts::{fit, width};
-pub(crate) use ink::{Ink, classes, variables};
+pub(crate) use ink::{CURVES, Ink, classes, variables};
 pub(crate) use labels::{Area, Placer, spread};
 pub(crate) use plot::{Plot, Point};
-pub(crate) use text::clean;
+pub(crate) use text::{clean, clean_lines};
 
 use text::escape;
 

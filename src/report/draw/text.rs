@@ -3,20 +3,39 @@
 /// Longest text that a page shows in one place, in characters; `run.json` has the rest.
 const LONGEST: usize = 400;
 
-/// `text` without characters that XML forbids or that turn the direction of what follows, at most [`LONGEST`] long.
-pub(crate) fn clean(text: &str) -> String {
-    let shown = |character: char| match character {
-        '\t' | '\n' | '\r' => ' ',
+/// A character that XML forbids, or that turns the direction of what follows, as the sign for something unreadable.
+fn shown(character: char) -> char {
+    match character {
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => '\u{fffd}',
         '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
         control if control.is_control() => '\u{fffd}',
         other => other,
+    }
+}
+
+/// One line of text that can be shown, at most [`LONGEST`] long.
+pub(crate) fn clean(text: &str) -> String {
+    let one_line = |character: char| {
+        if "\t\n\r".contains(character) {
+            ' '
+        } else {
+            shown(character)
+        }
     };
-    let mut cleaned: String = text.chars().take(LONGEST).map(shown).collect();
+    let mut cleaned: String = text.chars().take(LONGEST).map(one_line).collect();
     if text.chars().nth(LONGEST).is_some() {
         cleaned.push('\u{2026}');
     }
     cleaned
+}
+
+/// Several lines, each as [`clean`] makes it, indented as they were; at most `lines`.
+pub(crate) fn clean_lines(text: &str, lines: usize) -> String {
+    let mut cleaned: Vec<String> = text.lines().take(lines).map(clean).collect();
+    if text.lines().nth(lines).is_some() {
+        cleaned.push("\u{2026}".to_owned());
+    }
+    cleaned.join("\n")
 }
 
 /// [`clean`], with the characters that mean something in XML written as entities.

@@ -126,7 +126,7 @@ fn facts(view: &View<'_>, summary: &Summary) -> Vec<String> {
 
 fn unavailable(metric: Option<&Metric>) -> Markup {
     let reason = metric
-        .map(|metric| clean(&metric.how))
+        .map(|metric| values::sentence(&clean(&metric.how)))
         .filter(|how| !how.is_empty());
     html! { p.none { (reason.unwrap_or_else(|| "The run holds no number for it.".to_owned())) } }
 }
@@ -189,7 +189,7 @@ fn attainable(view: &View<'_>) -> Markup {
                     @if let Some(interval) = interval(metric) { dt { "95 % interval" } dd { (interval) } }
                     @if let Some(achieved) = achieved { dt { "training" } dd { (digits(achieved)) " GFLOP/s" } }
                     @if let Some((peak, gflops)) = peak {
-                        dt { "peak of " (peak.label) ", " (many(peak.threads as usize, "thread")) } dd { (digits(gflops)) " GFLOP/s" }
+                        dt { "FMA peak, " (peak.label) } dd { (digits(gflops)) " GFLOP/s" }
                     }
                 }
                 p.sub { (values::capital(origin(metric.provenance))) ": " (clean(&metric.how)) }
@@ -278,7 +278,7 @@ fn why(view: &View<'_>) -> Markup {
                         b { (quantity(loss.share, "ratio")) i.lost style=(format!("opacity:{:.2}", opacity(rank))) {} }
                         div {
                             strong { (values::capital(&loss.reason)) } " " small.soft { (origin(loss.metric.provenance)) }
-                            span { (clean(&loss.metric.how)) }
+                            span { (values::sentence(&clean(&loss.metric.how))) }
                         }
                     }
                 }

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use crate::record::{Metric, Run};
 use crate::report::charts::ceilings::{self, Ceiling};
-use crate::report::draw::clean;
-use crate::report::values::{capital, interval, known, many, parts, quantity, words};
+use crate::report::draw::{clean, clean_lines};
+use crate::report::values::{capital, interval, known, many, parts, quantity, sentence, words};
 use crate::report::view::{View, at_threads, origin};
 use crate::units::digits;
 
@@ -59,7 +59,7 @@ fn pivot(title: &str, how: &str, head: &str, ceilings: &[Ceiling<'_>]) -> Markup
                         @for count in &threads { td.n { (cell(label, *count).and_then(Ceiling::value).map_or_else(|| "\u{2013}".to_owned(), digits)) } }
                     } } }
                 } }
-                @for (names, reason) in reasons { p.sub { (clean(&names.join(", "))) ": " (clean(&reason)) } }
+                @for (_, reason) in reasons { p.sub { "Missing: " (sentence(&clean(&reason))) } }
                 p.sub { @for origin in origins { span.tag { (origin) } " " } }
             }
         }
@@ -173,7 +173,7 @@ pub(super) fn counters(run: &Run) -> Markup {
                     } }
                 } } }
                 @for (names, reason) in missing.iter().take(40) {
-                    p.sub { b { (clean(&names.join(", "))) } ": unavailable. " (clean(reason)) }
+                    p.sub { b { (capital(&clean(&names.join(", ")))) } ": unavailable. " (sentence(&clean(reason))) }
                 }
             }
         }
@@ -247,14 +247,13 @@ fn row(metric: &Metric) -> Markup {
 
 /// The effective configuration.
 pub(super) fn config(run: &Run) -> Markup {
-    const LONGEST: usize = 20_000;
+    const LINES: usize = 400;
     let text = serde_json::to_string_pretty(&run.config).unwrap_or_default();
-    let shown: String = text.chars().take(LONGEST).collect();
     html! {
         @if !run.config.is_null() {
             section.card { details.more {
                 summary { "Configuration" span { "as the trainer used it" } }
-                pre { (shown) @if shown.len() < text.len() { "\n\u{2026}" } }
+                pre { (clean_lines(&text, LINES)) }
             } }
         }
     }

@@ -1,0 +1,118 @@
+//! What the kernel's frequency and power drivers show: cpufreq, the turbo switch, RAPL's power limits.
+
+use super::clocks::PerCpu;
+use super::fact::Fact;
+use super::leaves::Leaves;
+use super::source::Source;
+use std::collections::BTreeMap;
+
+/// The kernel's cpufreq folders, one for each CPU.
+pub(super) struct Cpufreq<'a> {
+    /// The machine.
+    pub(super) source: &'a Source,
+    /// The CPUs to look at; not empty.
+    pub(super) online: &'a [u32],
+    /// It is a virtual machine.
+    pub(super) guest: bool,
+}
+
+impl Cpufreq<'_> {
+    fn path(cpu: &str, name: &str) -> String {
+        format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/{name}")
+    }
+
+    /// A file of every CPU, kilohertz to hertz.
+    pub(super) fn hertz(&self, name: &str) -> PerCpu {
+        let read = |&cpu: &u32| {
+            let kilohertz = self.source.number(&Self::path(&cpu.to_string(), name));
+            Some((cpu, *kilohertz.value()? as f64 * 1e3))
+        };
+        let all: BTreeMap<u32, f64> = self.online.iter().filter_map(read).collect();
+        if all.is_empty() {
+            self.absent()
+        } else {
+            Fact::known(all, Self::path("*", name))
+        }
+    }
+
+    /// A word that is usually the same on all CPUs; several are joined.
+    pub(super) fn words(&self, name: &str) -> Fact<String> {
+        let read = |cpu: &u32| {
+            self.source
+                .text(&Self::path(&cpu.to_string(), name))
+                .value()
+                .cloned()
+        };
+        let mut words: Vec<String> = self.online.iter().filter_map(read).collect();
+        words.sort();
+        words.dedup();
+        if words.is_empty() {
+            self.absent()
+        } else {
+            Fact::known(words.join(", "), Self::path("*", name))
+        }
+    }
+
+    fn absent<T>(&self) -> Fact<T> {
+        Fact::unknown(match self.guest {
+            true => "no cpufreq in this virtual machine: the host sets the frequency",
+            false => "no cpufreq: the kernel drives no frequencies here",
+        })
+    }
+}
+
+/// The switch of intel_pstate, else of other drivers, else leaf 6, which on Intel tells whether turbo is available and on.
+pub(super) fn turbo(source: &Source, leaves: &Leaves) -> Fact<bool> {
+    let switches = [
+        ("/sys/devices/system/cpu/intel_pstate/no_turbo", 0),
+        ("/sys/devices/system/cpu/cpufreq/boost", 1),
+    ];
+    for (path, on) in switches {
+        if let Fact::Known { value, source } = source.number(path) {
+            return Fact::known(value == on, source);
+        }
+    }
+    match leaves.vendor().as_str() {
+        _ if leaves.under_hypervisor() => {
+            Fact::unknown("a virtual machine shows no turbo switch: the host has it")
+        }
+        "GenuineIntel" => Fact::known(leaves.leaf(6).eax >> 1 & 1 == 1, "cpuid 0x6"),
+        _ => Fact::unknown("neither intel_pstate nor cpufreq shows a switch"),
+    }
+}
+
+/// RAPL's limits through both interfaces: MSR (`intel-rapl:N`) and MMIO (`intel-rapl-mmio:N`).
+pub(super) fn power_limits(source: &Source) -> Fact<Vec<(String, f64)>> {
+    let folder = "/sys/class/powercap";
+    let mut limits = Vec::new();
+    for zone in source
+        .names(folder)
+        .iter()
+        .filter(|zone| zone.matches(':').count() == 1)
+        .take(32)
+    {
+        let text = |name: &str| {
+            source
+                .text(&format!("{folder}/{zone}/{name}"))
+                .value()
+                .cloned()
+        };
+        let domain = text("name").unwrap_or_else(|| zone.clone());
+        let interface = if zone.contains("mmio") { " (mmio)" } else { "" };
+        for constraint in 0..3 {
+            let watts = text(&format!("constraint_{constraint}_power_limit_uw"))
+                .and_then(|text| text.parse::<u64>().ok());
+            let name = text(&format!("constraint_{constraint}_name"));
+            if let (Some(microwatts), Some(name)) = (watts, name) {
+                limits.push((
+                    format!("{domain} {name}{interface}"),
+                    microwatts as f64 / 1e6,
+                ));
+            }
+        }
+    }
+    match limits.is_empty() {
+        true => Fact::unknown(format!("{folder} shows no RAPL zone")),
+        false => Fact::known(limits, folder),
+    }
+}

@@ -1,0 +1,237 @@
+//! A small model is trained, stopped, resumed and driven off the road.
+
+use std::fs;
+use std::sync::Arc;
+
+use super::*;
+use crate::kernels::Isa;
+use crate::kernels::gemm::Caches;
+use crate::model::Shape;
+use crate::parallel::Pool;
+use crate::text::Tokens;
+use crate::train::data::Cut;
+use crate::train::state::tests::identity;
+use crate::train::{Optimizer, Plan};
+
+const SHAPE: Shape = Shape {
+    vocab_size: 40,
+    context: 8,
+    d_model: 16,
+    heads: 2,
+    layers: 1,
+    d_ff: 24,
+    tied: true,
+};
+
+fn trainer() -> Trainer {
+    let plan = Plan {
+        shape: SHAPE,
+        batch: 4,
+        length: 8,
+        micro_batch: 2,
+        optimizer: Optimizer::default(),
+        isa: Isa::best(),
+        caches: Caches::default(),
+        workers: 1,
+    };
+    Trainer::new(&plan, Arc::new(Pool::new(&[0]).unwrap()), 7).unwrap()
+}
+
+fn data(validation: f64) -> Dataset {
+    let document = |start: u32| (0..37).map(|i| (start + i * i) % 39).collect();
+    let documents: Vec<Vec<u32>> = (0..20).map(document).collect();
+    let tokens = Tokens::from_documents(&documents, 39, [0; 32]);
+    Dataset::new(
+        Arc::new(tokens),
+        Cut {
+            length: 8,
+            batch: 4,
+            validation,
+            seed: 3,
+        },
+    )
+    .unwrap()
+}
+
+/// A plateau without patience: the rate depends on every validation.
+fn settings(steps: u64) -> Settings {
+    Settings {
+        steps,
+        validation_every: Some(3),
+        validation_batches: Some(2),
+        checkpoint_every: Some(4),
+        keep_checkpoints: 2,
+        schedule: Schedule::Plateau {
+            rate: 0.02,
+            factor: 0.5,
+            patience: 0,
+            threshold: 0.05,
+            min: 1e-5,
+        },
+    }
+}
+
+/// Raises the flag after a step, and remembers what happened.
+#[derive(Default)]
+struct Watch {
+    stop: Arc<AtomicBool>,
+    stop_after: Option<u64>,
+    validated: Vec<u64>,
+    saved: Vec<u64>,
+}
+
+impl Events for Watch {
+    fn step(&mut self, record: &StepRecord) {
+        self.stop
+            .store(self.stop_after == Some(record.step), Ordering::Relaxed);
+    }
+    fn validated(&mut self, record: &ValidationRecord) {
+        self.validated.push(record.step);
+    }
+    fn saved(&mut self, step: u64, _: &Path) {
+        self.saved.push(step);
+    }
+}
+
+/// Goes on from the newest checkpoint in `folder`, or from the start, like a new process.
+fn go(
+    folder: &Path,
+    settings: Settings,
+    data: &mut Dataset,
+    watch: &mut Watch,
+) -> Result<Summary, RunError> {
+    let folder = RunFolder::lock(folder).unwrap();
+    let mut trainer = trainer();
+    let newest = folder.checkpoints().latest().unwrap().0;
+    if let Some(checkpoint) = &newest {
+        restore(&mut trainer, checkpoint).unwrap();
+    }
+    let state = newest
+        .as_ref()
+        .map_or_else(|| State::new(identity()), |newest| newest.state.clone());
+    let checkpoint = newest.map(|newest| newest.path);
+    let stop = Arc::clone(&watch.stop);
+    let run = Run {
+        trainer: &mut trainer,
+        data,
+        settings,
+        folder: &folder,
+        state,
+        checkpoint,
+        events: watch,
+    };
+    run.go(&stop)
+}
+
+/// Steps, losses and rates, without the times.
+fn losses(folder: &Path) -> Vec<[Option<f64>; 4]> {
+    let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        ["step", "loss", "learning_rate", "validation_loss"].map(|key| line[key].as_f64())
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_run_stopped_anywhere_goes_on_to_the_same_bits() {
+    let whole = tempfile::tempdir().unwrap();
+    let mut watch = Watch::default();
+    let summary = go(whole.path(), settings(13), &mut data(0.2), &mut watch).unwrap();
+    assert!(summary.finished);
+    assert_eq!(watch.validated, [3, 6, 9, 12, 13]);
+    assert_eq!(watch.saved, [4, 8, 12, 13]);
+    assert!(
+        summary.state.schedule.reductions > 0,
+        "the schedule has nothing to remember"
+    );
+    let model = |summary: &Summary| fs::read(summary.checkpoint.join("model.safetensors")).unwrap();
+    for stops in [vec![1], vec![4], vec![6], vec![2, 3, 9], vec![12]] {
+        let parts = tempfile::tempdir().unwrap();
+        for stop in stops {
+            let mut watch = Watch {
+                stop_after: Some(stop),
+                ..Watch::default()
+            };
+            let summary = go(parts.path(), settings(13), &mut data(0.2), &mut watch).unwrap();
+            assert_eq!((summary.finished, summary.state.step), (false, stop));
+        }
+        let end = go(
+            parts.path(),
+            settings(13),
+            &mut data(0.2),
+            &mut Watch::default(),
+        )
+        .unwrap();
+        assert_eq!(end.state, summary.state);
+        assert!(model(&end) == model(&summary), "the weights differ");
+        assert_eq!(losses(parts.path()), losses(whole.path()));
+    }
+}
+
+#[test]
+fn a_finished_run_has_nothing_left_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = go(
+        folder.path(),
+        settings(5),
+        &mut data(0.2),
+        &mut Watch::default(),
+    )
+    .unwrap();
+    let mut watch = Watch::default();
+    let again = go(folder.path(), settings(5), &mut data(0.2), &mut watch).unwrap();
+    assert_eq!(
+        (again.state, again.checkpoint),
+        (first.state, first.checkpoint)
+    );
+    assert_eq!((watch.validated, watch.saved), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn without_a_validation_part_there_is_no_validation() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut watch = Watch::default();
+    let summary = go(folder.path(), settings(4), &mut data(0.0), &mut watch).unwrap();
+    assert!(watch.validated.is_empty());
+    assert_eq!(summary.state.history.last_validation_loss, None);
+}
+
+#[test]
+fn a_lost_loss_ends_the_run_and_keeps_the_weights_from_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = go(
+        folder.path(),
+        settings(4),
+        &mut data(0.2),
+        &mut Watch::default(),
+    )
+    .unwrap();
+    let broken = Settings {
+        schedule: Schedule::Constant { rate: 1e38 },
+        checkpoint_every: Some(1),
+        ..settings(100)
+    };
+    let error = go(folder.path(), broken, &mut data(0.2), &mut Watch::default()).unwrap_err();
+    let RunError::Diverged { step, skips } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (step, skips),
+        (10, 5),
+        "the update of step 5 breaks the weights"
+    );
+    let newest = RunFolder::lock(folder.path())
+        .unwrap()
+        .checkpoints()
+        .latest()
+        .unwrap()
+        .0
+        .unwrap();
+    assert_eq!(newest.path, good.checkpoint);
+    let skipped = losses(folder.path())
+        .iter()
+        .filter(|line| line[1].is_none() && line[3].is_none())
+        .count();
+    assert!(skipped >= 5, "{skipped}");
+}

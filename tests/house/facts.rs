@@ -1,0 +1,110 @@
+//! What the rules are about: the rooms, the registries, and the places where something is allowed.
+
+/// Each room, and the rooms that it may import. The order is that of `src/lib.rs`.
+pub(crate) const ROOMS: &[(&str, &[&str])] = &[
+    ("units", &[]),
+    ("atomic", &[]),
+    ("probe", &["units"]),
+    ("kernels", &["units"]),
+    ("parallel", &["kernels", "units"]),
+    ("tensor", &["units"]),
+    ("config", &["units"]),
+    ("text", &["atomic", "units"]),
+    ("model", &["kernels", "tensor", "parallel", "units"]),
+    (
+        "train",
+        &[
+            "model", "text", "tensor", "parallel", "kernels", "record", "atomic", "units",
+        ],
+    ),
+    ("measure", &["units"]),
+    ("stats", &["units"]),
+    ("record", &["units"]),
+    (
+        "suites",
+        &[
+            "probe", "measure", "stats", "kernels", "tensor", "parallel", "model", "train", "text",
+            "config", "record", "atomic", "units",
+        ],
+    ),
+    ("report", &["record", "stats", "units"]),
+    (
+        "cli",
+        &[
+            "probe", "measure", "stats", "kernels", "tensor", "parallel", "model", "train", "text",
+            "config", "record", "suites", "report", "atomic", "units",
+        ],
+    ),
+];
+
+/// Folders where each file is one of a kind and has a row in the `mod.rs` beside it, and the helpers that have none.
+/// A `pub mod` line is a row: the file is used by its path.
+pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
+    ("src/kernels/isa", &["ymm"]),
+    ("src/kernels/vec", &["map"]),
+    ("src/model/ops", &[]),
+    ("src/suites", &[]),
+    ("src/report/charts", &["cache_table", "ceilings"]),
+    (
+        "src/cli",
+        &[
+            "environment",
+            "interrupt",
+            "outcome",
+            "preparation",
+            "progress",
+            "text_source",
+            "trained",
+            "workers",
+        ],
+    ),
+    ("src/measure/counters/tables", &[]),
+];
+
+/// The files that may hold unsafe code: instructions, register tiles, aligned memory, slices shared among threads, system calls.
+pub(crate) const UNSAFE: &[&str] = &[
+    "src/kernels/attention/backward.rs",
+    "src/kernels/attention/forward.rs",
+    "src/kernels/attention/mod.rs",
+    "src/kernels/gemm/batched.rs",
+    "src/kernels/gemm/block.rs",
+    "src/kernels/gemm/epilogue.rs",
+    "src/kernels/gemm/matrix.rs",
+    "src/kernels/gemm/pack.rs",
+    "src/kernels/gemm/tile.rs",
+    "src/kernels/isa/avx2.rs",
+    "src/kernels/isa/avx512.rs",
+    "src/kernels/isa/avx512vl.rs",
+    "src/kernels/isa/mod.rs",
+    "src/kernels/isa/portable.rs",
+    "src/kernels/isa/ymm.rs",
+    "src/kernels/team.rs",
+    "src/kernels/vec/stream_read.rs",
+    "src/measure/clock/tsc.rs",
+    "src/measure/counters/perf.rs",
+    "src/measure/frequency.rs",
+    "src/parallel/mod.rs",
+    "src/probe/cpuid.rs",
+    "src/probe/trial.rs",
+    "src/tensor/arena.rs",
+    "src/text/map.rs",
+    "src/train/disk_space.rs",
+];
+
+/// Rooms and files that serde may enter: results belong to `record`, the others read or write files of their own.
+pub(crate) const SERDE: &[&str] = &[
+    "src/config/",
+    "src/record/",
+    "src/text/",
+    // What a checkpoint and the log beside it hold.
+    "src/train/metrics_log.rs",
+    "src/train/schedule.rs",
+    "src/train/state.rs",
+];
+
+/// The length of a file that nobody may exceed, and of a function.
+pub(crate) const FILE_LINES: usize = 600;
+pub(crate) const FUNCTION_LINES: usize = 100;
+
+/// Functions that were longer when the rule came. The list only ever gets shorter.
+pub(crate) const LONG_FUNCTIONS: &[(&str, &str)] = &[];
