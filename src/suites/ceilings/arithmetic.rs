@@ -172,10 +172,7 @@ fn record(context: &mut Context, arm: &Peak, begin: crate::measure::clock::Ticks
         flops.estimate / clocked.estimate / threads as f64,
         "multiply-add ceiling over frequency and threads: tells how many vector units work",
     );
-    let mut timeline = Curve {
-        x_unit: "seconds",
-        ..Curve::default()
-    };
+    let mut timeline = Curve::over("seconds");
     for window in &arm.windows[0] {
         timeline.x.push(clock.seconds(begin, window.start));
         timeline.y.push(window.note / 1e9);

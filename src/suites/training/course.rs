@@ -37,7 +37,7 @@ pub(super) fn budget(context: &Context, cases: usize) -> f64 {
     (context.seconds_left() * SHARE / cases as f64).min(most)
 }
 
-/// Measures one case.
+/// Measures one case; its rounds of steps take about `budget` seconds.
 pub(super) fn measure(
     context: &mut Context,
     case: &Case,
@@ -54,75 +54,92 @@ pub(super) fn measure(
             source,
         })?;
     let unigram_entropy = dataset.unigram_entropy(case.plan.shape.vocab_size);
-    let (peak_is_own, resident_before) = (process::reset_peak().is_ok(), resident());
+    let (peak_is_own, before) = (process::reset_peak().is_ok(), resident());
     let mut steps = Steps::new(context, case, dataset)?;
     let mut validation: Vec<(usize, f64)> = Vec::new();
     validation.extend(steps.validate(context));
-    let plan = SessionPlan {
-        fewest_rounds: 3,
-        most_rounds: context.experiment.effort.samples(MOST_ROUNDS),
-        budget_seconds: budget,
-        warm_up: WarmUp {
-            agreement: 0.05,
-            most_runs: context.experiment.effort.samples(4),
-        },
-    };
-    context.say(&format!(
-        "training: {}, steps on {:?} threads in turn",
-        case.name, context.experiment.threads
-    ));
-    let before = (process::system(), process::usage());
-    let host = context.host();
-    let samples =
-        match session::run_interleaved(&mut steps, &plan, context.clock, &|| host.stopped()) {
-            Ok(samples) => samples,
-            Err(never) => match never {},
-        };
-    let disturbance = disturbance(&before);
-    for (arm, samples) in steps.arms.iter_mut().zip(samples) {
-        arm.complete(samples);
-    }
+    let disturbance = rounds(context, case, &mut steps, budget);
     let counters = counting::count(context, || steps.plain_step());
     validation.extend(steps.validate(context));
-    let plan = case.plan.memory();
-    let mut planned = vec![
-        ("parameters", plan.parameters),
-        ("gradients", plan.gradients),
-        ("moments", plan.moments),
-        ("activations", plan.activations),
-        ("workspace", plan.panels + plan.scratch),
-    ];
-    planned.push(("tokens", case.tokens.as_bytes().len()));
-    let memory = Memory {
-        planned,
-        peak: process::memory()
-            .map(|memory| memory.peak.0)
-            .map_err(|error| error.to_string()),
-        peak_is_own,
-        before: resident_before,
-        resident: steps.resident,
-    };
-    let shape = &case.plan.shape;
     Ok(Findings {
         case: case.name.clone(),
-        sizes: Sizes {
-            length: case.cut.length,
-            vocab_size: shape.vocab_size,
-            d_model: shape.d_model,
-            d_ff: shape.d_ff,
-            layers: shape.layers,
-        },
+        sizes: sizes(case),
         batch: (case.cut.batch, case.cut.length),
         isas: (case.plan.isa.name(), steps.peak_isa.name()),
         arms: steps.arms.into_iter().map(|arm| arm.found).collect(),
         losses: steps.losses,
         validation,
         unigram_entropy,
-        memory,
+        memory: Memory {
+            planned: planned(case),
+            peak: process::memory()
+                .map(|memory| memory.peak.0)
+                .map_err(|error| error.to_string()),
+            peak_is_own,
+            before,
+            resident: steps.resident,
+        },
         counters,
         disturbance,
         bandwidth: bandwidth(context),
     })
+}
+
+/// Warms up and measures rounds of steps; says what disturbed them.
+fn rounds(
+    context: &Context,
+    case: &Case,
+    steps: &mut Steps,
+    budget: f64,
+) -> Option<process::Disturbance> {
+    let (effort, threads) = (context.experiment.effort, &context.experiment.threads);
+    let plan = SessionPlan {
+        fewest_rounds: 3,
+        most_rounds: effort.samples(MOST_ROUNDS),
+        budget_seconds: budget,
+        warm_up: WarmUp {
+            agreement: 0.05,
+            most_runs: effort.samples(4),
+        },
+    };
+    context.say(&format!(
+        "training: {}, steps on {threads:?} threads in turn",
+        case.name
+    ));
+    let before = (process::system(), process::usage());
+    let host = context.host();
+    let samples = match session::run_interleaved(steps, &plan, context.clock, &|| host.stopped()) {
+        Ok(samples) => samples,
+        Err(never) => match never {},
+    };
+    for (arm, samples) in steps.arms.iter_mut().zip(samples) {
+        arm.complete(samples);
+    }
+    disturbance(&before)
+}
+
+fn sizes(case: &Case) -> Sizes {
+    let shape = &case.plan.shape;
+    Sizes {
+        length: case.cut.length,
+        vocab_size: shape.vocab_size,
+        d_model: shape.d_model,
+        d_ff: shape.d_ff,
+        layers: shape.layers,
+    }
+}
+
+/// Bytes by role under the names of run.json.
+fn planned(case: &Case) -> Vec<(&'static str, usize)> {
+    let plan = case.plan.memory();
+    vec![
+        ("parameters", plan.parameters),
+        ("gradients", plan.gradients),
+        ("moments", plan.moments),
+        ("activations", plan.activations),
+        ("workspace", plan.panels + plan.scratch),
+        ("tokens", case.tokens.as_bytes().len()),
+    ]
 }
 
 fn resident() -> Option<f64> {

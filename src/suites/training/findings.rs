@@ -83,6 +83,11 @@ impl Findings {
         self.tokens() * self.sizes.per_token()
     }
 
+    /// Threads of the largest arm, measured or not: the one whose name the case's other numbers carry.
+    pub(super) fn most_threads(&self) -> usize {
+        self.arms.iter().map(|arm| arm.threads).max().unwrap_or(1)
+    }
+
     /// The arm with one thread.
     pub(super) fn alone(&self) -> Option<&Arm> {
         self.arms
