@@ -29,7 +29,7 @@ use outcome::{Exit, Failure};
 
 const EXIT_CODES: &str = "\
 Results go to stdout, progress and log to stderr.
-Exit codes: 0 done, 1 failed, 2 wrong use, 3 regression, 4 inconclusive or no data, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong use, 4 inconclusive or no data, 130 interrupted.";
 
 /// Tells what this CPU really is, trains a transformer on it as fast as it can go, and shows where every lost cycle went.
 #[derive(Debug, Parser)]
