@@ -377,6 +377,20 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn damaged_files_are_refused_or_usable(at in any::<prop::sample::Index>(), to in "[ -~]") {
+            let mut json = TOKENIZER.json().to_owned();
+            let at = at.index(json.len());
+            if json.is_char_boundary(at) && json.is_char_boundary(at + 1) {
+                json.replace_range(at..at + 1, &to);
+            }
+            if let Ok(tokenizer) = Tokenizer::from_json(&json) {
+                tokenizer.decode(&tokenizer.encode("It's the 7th naïve line."));
+            }
+        }
+
         #[test]
         fn ids_are_those_of_the_crate_and_decode_to_the_text(text in any::<String>(), line in "[ a-z'é\n]{0,60}") {
             let crates = crates();
