@@ -83,7 +83,7 @@ impl Tokenizer {
 
     /// Reads a `tokenizer.json`: byte-level BPE, split as GPT-2 splits, with an end-of-text token.
     pub fn from_json(json: &str) -> Result<Tokenizer, TextError> {
-        let tokenizer: tokenizers::Tokenizer = json.parse().map_err(broken)?;
+        let tokenizer = parse(json)?;
         let no = |what: &str| {
             Err(TextError::Tokenizer {
                 what: what.to_owned(),
@@ -264,6 +264,15 @@ fn count_words<T: AsRef<str> + Sync>(texts: &[T]) -> WordCounts<'_> {
             counts
         })
         .reduce(WordCounts::new, add)
+}
+
+/// Reads the crate's format. Its reader panics on some malformed files, so the JSON is checked first, and a panic that is left
+/// is an error of the file.
+fn parse(json: &str) -> Result<tokenizers::Tokenizer, TextError> {
+    let _: serde_json::Value = serde_json::from_str(json).map_err(|error| broken(error.into()))?;
+    std::panic::catch_unwind(|| json.parse::<tokenizers::Tokenizer>())
+        .unwrap_or_else(|_| Err("the tokenizer's reader gave up on it".into()))
+        .map_err(broken)
 }
 
 fn broken(error: tokenizers::Error) -> TextError {
