@@ -1,7 +1,7 @@
 //! What a user types. The only room that prints, reads the environment or ends the program.
 //!
 //! One file per subcommand, each with `Arguments` (what may follow the word) and `run` (what it does): to add one, write the
-//! file, its `mod` line and its row in [`Command`]. Results go to stdout, progress and log to stderr.
+//! file, its `mod` line and its row in `Command`. Results go to stdout, progress and log to stderr.
 
 mod bench;
 mod completions;

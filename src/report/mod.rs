@@ -1,6 +1,6 @@
 //! `run.json` as a page that a person wants to look at: `report.html` and each picture as an SVG file.
 //!
-//! [`render`] is pure: the same run gives the same page, on any machine. [`write`] puts the page into a folder.
+//! [`render`] is pure: the same run gives the same page, on any machine. [`write()`] puts the page into a folder.
 //! `draw/` draws, `charts/` has one picture per file, `html/` makes the page around them.
 
 mod charts;
