@@ -5,7 +5,6 @@ mod experiment;
 mod folder;
 mod summary;
 
-use std::cell::RefCell;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,7 +70,11 @@ pub(crate) struct Arguments {
 
 /// The ids that `--suite` takes: those that exist, and all of them.
 fn suites() -> Vec<&'static str> {
-    SUITES.iter().map(|suite| suite.id()).chain(["all"]).collect()
+    SUITES
+        .iter()
+        .map(|suite| suite.id())
+        .chain(["all"])
+        .collect()
 }
 
 impl Arguments {
@@ -95,61 +98,69 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let settings = experiment::settings(arguments, &machine)?;
     let document = Document::new(&machine);
     let folder = Folder::new(&arguments.out, &document.id)?;
+    let experiment = experiment::prepare(arguments, settings, || document.elapsed())
+        .inspect_err(|_| folder.discard())?;
     let interrupt = Interrupt::install()?;
-    let turn = take_turn(interrupt.stop())?;
-    let experiment = experiment::prepare(arguments, settings)?;
+    let turn = match take_turn(interrupt.stop()) {
+        Ok(turn) => Some(turn),
+        Err(TurnError::Abandoned { .. }) => {
+            folder.discard();
+            return Ok(interrupt.exit());
+        }
+        Err(error @ TurnError::Unusable { .. }) => {
+            warn(error);
+            None
+        }
+    };
     let clock = Clock::best();
-    let watcher = Watcher { stop: interrupt.stop(), document: RefCell::new(document), folder: &folder, experiment: &experiment };
+    let watcher = Watcher {
+        stop: interrupt.stop(),
+        document,
+        folder: &folder,
+        experiment: &experiment,
+    };
     let mut context = Context::new(&machine, &experiment, &clock, &watcher);
     if turn.is_none() {
-        context.recorder.note("method", "Another measurement may have run at the same time: the lock could not be taken.");
+        let text =
+            "Another measurement may have run at the same time: the lock could not be taken.";
+        context.recorder.note("method", text);
     }
-    let mut failed = None;
+    let mut outcome = Ok(());
     for suite in arguments.suites() {
-        if !watcher.stopped() && failed.is_none() {
-            failed = suite.run(&mut context).err();
+        if !watcher.stopped() && outcome.is_ok() {
+            outcome = suite.run(&mut context);
         }
     }
-    let measured = context.recorder.metrics().iter().any(|metric| metric.value.is_some());
     if watcher.stopped() {
-        context.recorder.note("limits", "The user stopped the run: it holds what was measured until then.");
+        let text = "The user stopped the run: it holds what was measured until then.";
+        context.recorder.note("limits", text);
     }
-    if measured {
-        let run = watcher.document.borrow_mut().run(&context.recorder, &experiment);
-        let page = folder.publish(&run)?;
-        print(arguments, &run, &page)?;
-    } else {
-        folder.discard();
-    }
-    match failed {
-        Some(error) => Err(Failure::failed(error).into()),
-        None if watcher.stopped() => Ok(interrupt.exit()),
-        None if measured => Ok(Exit::Done),
-        None => Err(Failure::no_data("nothing could be measured").into()),
+    let measured = watcher.conclude(arguments, &context.recorder)?;
+    outcome.map_err(Failure::failed)?;
+    match (watcher.stopped(), measured) {
+        (true, _) => Ok(interrupt.exit()),
+        (false, true) => Ok(Exit::Done),
+        (false, false) => Err(Failure::no_data("nothing could be measured").into()),
     }
 }
 
-/// Waits until no other loopos measures on this machine; without a usable lock it says so and goes on.
-fn take_turn(stop: &AtomicBool) -> anyhow::Result<Option<Turn>> {
+/// Waits until no other loopos measures on this machine.
+fn take_turn(stop: &AtomicBool) -> Result<Turn, TurnError> {
     let mut told = false;
-    let mut keep_waiting = || {
+    Turn::take(&std::env::temp_dir(), &mut || {
         if !std::mem::replace(&mut told, true) {
             say("another loopos measures on this machine: waiting for it to end");
         }
         !stop.load(Ordering::Relaxed)
-    };
-    match Turn::take(&std::env::temp_dir(), &mut keep_waiting) {
-        Ok(turn) => Ok(Some(turn)),
-        Err(error @ TurnError::Unusable { .. }) => {
-            warn(error);
-            Ok(None)
-        }
-        Err(error @ TurnError::Abandoned { .. }) => Err(Failure::failed(error).into()),
-    }
+    })
 }
 
 /// The summary, or the document itself.
-fn print(arguments: &Arguments, run: &crate::record::Run, page: &std::path::Path) -> anyhow::Result<()> {
+fn print(
+    arguments: &Arguments,
+    run: &crate::record::Run,
+    page: &std::path::Path,
+) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, run).map_err(io::Error::from)?;
@@ -169,9 +180,27 @@ fn say(text: &str) {
 /// Shows progress, passes Ctrl-C on, and rewrites run.json after each case.
 struct Watcher<'a> {
     stop: &'a AtomicBool,
-    document: RefCell<Document>,
+    document: Document,
     folder: &'a Folder,
     experiment: &'a Experiment,
+}
+
+impl Watcher<'_> {
+    /// Writes the page and prints, if there is a number at all; says whether there is.
+    fn conclude(&self, arguments: &Arguments, recorder: &Recorder) -> anyhow::Result<bool> {
+        let measured = recorder
+            .metrics()
+            .iter()
+            .any(|metric| metric.value.is_some());
+        if measured {
+            let run = self.document.run(recorder, self.experiment);
+            let page = self.folder.publish(&run)?;
+            print(arguments, &run, &page)?;
+        } else {
+            self.folder.discard();
+        }
+        Ok(measured)
+    }
 }
 
 impl Host for Watcher<'_> {
@@ -184,7 +213,7 @@ impl Host for Watcher<'_> {
     }
 
     fn keep(&self, recorder: &Recorder) -> Result<(), String> {
-        let run = self.document.borrow_mut().run(recorder, self.experiment);
+        let run = self.document.run(recorder, self.experiment);
         self.folder.keep(&run).map_err(|error| error.to_string())
     }
 }

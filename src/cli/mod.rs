@@ -1,13 +1,15 @@
 //! What a user types. The only room that prints, reads the environment or ends the program.
 //!
 //! One file per subcommand, each with `Arguments` (what may follow the word) and `run` (what it does): to add one, write the
-//! file, its `mod` line and its row in [`Command`]. Results go to stdout, progress and log to stderr.
+//! file, its `mod` line and its row in `Command`. Results go to stdout, progress and log to stderr.
 
+mod bench;
 mod completions;
 mod configs;
 mod eval;
 mod generate;
 mod probe;
+mod report;
 mod train;
 
 mod environment;
@@ -43,6 +45,8 @@ struct Cli {
 enum Command {
     /// Tell what this machine is, and what of it this process may use
     Probe(probe::Arguments),
+    /// Measure how fast this machine is and could be, and write the report
+    Bench(bench::Arguments),
     /// Train the model of a configuration on a text
     Train(train::Arguments),
     /// Continue a text with a trained model
@@ -51,6 +55,8 @@ enum Command {
     Eval(eval::Arguments),
     /// List, check and show configurations
     Configs(configs::Arguments),
+    /// Make the page and the pictures of a run again, from its run.json
+    Report(report::Arguments),
     /// Write a completion script for your shell
     Completions(completions::Arguments),
 }
@@ -59,10 +65,12 @@ impl Command {
     fn run(&self) -> anyhow::Result<Exit> {
         match self {
             Command::Probe(arguments) => probe::run(arguments),
+            Command::Bench(arguments) => bench::run(arguments),
             Command::Train(arguments) => train::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),
             Command::Configs(arguments) => configs::run(arguments),
+            Command::Report(arguments) => report::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
         }
     }

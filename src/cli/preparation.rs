@@ -196,7 +196,7 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
 }
 
 /// Where it is not known how much memory there is, the system decides when it is asked for.
-fn check_memory(plan: &Plan, workers: &Workers) -> Result<(), Failure> {
+pub(crate) fn check_memory(plan: &Plan, workers: &Workers) -> Result<(), Failure> {
     let Some(usable) = workers.machine.usable_memory_bytes() else {
         return Ok(());
     };

@@ -15,6 +15,8 @@ pub(crate) struct Text {
     pub(crate) tokenizer: Tokenizer,
     /// The tokens.
     pub(crate) tokens: Tokens,
+    /// Where the text comes from, for people.
+    pub(crate) source: String,
     /// SHA-256 of the text.
     pub(crate) key: Key,
     /// Bytes of the text.
@@ -30,8 +32,8 @@ pub(crate) fn read(config: &Config, tokenizer: Option<Tokenizer>) -> Result<Text
     let data = config.data.input_file.as_deref().map(Path::new);
     let corpus =
         Corpus::load(data, environment::cargo_home().as_deref(), DEFAULT_BYTES).map_err(no_text)?;
-    let (key, bytes) = (corpus.key(), corpus.bytes());
-    say(&format!("text: {}", corpus.describe()));
+    let (source, key, bytes) = (corpus.describe(), corpus.key(), corpus.bytes());
+    say(&format!("text: {source}"));
     let cache = environment::cache_folder();
     let (tokenizer, tokens, warnings) = match tokenizer {
         Some(tokenizer) => {
@@ -52,6 +54,7 @@ pub(crate) fn read(config: &Config, tokenizer: Option<Tokenizer>) -> Result<Text
     Ok(Text {
         tokenizer,
         tokens,
+        source,
         key,
         bytes,
     })

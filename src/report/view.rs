@@ -246,6 +246,22 @@ impl<'a> View<'a> {
     }
 }
 
+impl View<'_> {
+    /// Seconds of a step: as measured, or the sum of its operators where that is more; `None` where neither is known.
+    pub(crate) fn step_seconds(&self) -> Option<f64> {
+        let inside: f64 = self
+            .operators()
+            .iter()
+            .map(|operator| operator.seconds)
+            .sum();
+        let step = self
+            .value(&self.name("training", "step_seconds"))
+            .unwrap_or(inside)
+            .max(inside);
+        Some(step).filter(|step| *step > 0.0)
+    }
+}
+
 impl Input {
     /// `None` where the run has no such metric at all.
     pub(crate) fn of_metrics<'a>(

@@ -21,6 +21,15 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// An interval without width, for numbers that are exact.
+    pub fn exactly(value: f64) -> Self {
+        Self {
+            estimate: value,
+            low: value,
+            high: value,
+        }
+    }
+
     /// The interval of `f(x)` for a monotonic `f`; ends are swapped where `f` falls.
     pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
         let (one, other) = (f(self.low), f(self.high));

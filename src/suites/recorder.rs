@@ -26,6 +26,24 @@ pub struct Curve {
 }
 
 impl Curve {
+    /// An empty curve.
+    pub fn over(x_unit: &'static str) -> Self {
+        Self {
+            x_unit,
+            ..Self::default()
+        }
+    }
+
+    /// A curve without intervals.
+    pub fn through(x_unit: &'static str, points: impl Iterator<Item = (f64, f64)>) -> Self {
+        let (x, y) = points.unzip();
+        Self {
+            x,
+            y,
+            ..Self::over(x_unit)
+        }
+    }
+
     /// Adds a point with its interval.
     pub fn push(&mut self, x: f64, y: Interval) {
         self.x.push(x);
@@ -280,10 +298,7 @@ mod tests {
     #[test]
     fn curves_keep_their_gaps_and_intervals() {
         let mut recorder = Recorder::default();
-        let mut curve = Curve {
-            x_unit: "bytes",
-            ..Curve::default()
-        };
+        let mut curve = Curve::over("bytes");
         curve.push(
             4096.0,
             Interval {

@@ -27,7 +27,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "config", "record", "atomic", "units",
         ],
     ),
-    ("report", &["record", "stats", "units"]),
+    ("report", &["record", "stats", "atomic", "units"]),
     (
         "cli",
         &[
@@ -79,6 +79,10 @@ pub(crate) const UNSAFE: &[&str] = &[
     "src/kernels/isa/portable.rs",
     "src/kernels/isa/ymm.rs",
     "src/kernels/team.rs",
+    "src/kernels/vec/stream_read.rs",
+    "src/measure/clock/tsc.rs",
+    "src/measure/counters/perf.rs",
+    "src/measure/frequency.rs",
     "src/parallel/mod.rs",
     "src/probe/cpuid.rs",
     "src/probe/trial.rs",

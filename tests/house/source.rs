@@ -235,9 +235,9 @@ fn token(text: &str) -> usize {
     if text.starts_with('"') {
         return quoted(text, '"').unwrap_or(text.len());
     }
-    if text.starts_with('\'') {
+    if let Some(behind) = text.strip_prefix('\'') {
         // A lifetime has no closing quote after one character.
-        let mut chars = text[1..].chars();
+        let mut chars = behind.chars();
         let inside = chars.next();
         if inside == Some('\\') || chars.next() == Some('\'') {
             return quoted(text, '\'').unwrap_or(0);

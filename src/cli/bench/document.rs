@@ -24,11 +24,21 @@ impl Document {
     pub(super) fn new(machine: &Machine) -> Self {
         let command: Vec<String> = std::env::args().collect();
         let machine = suites::record_machine(machine);
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let [year, month, day, hour, minute, second] = civil(since_epoch.as_secs());
         // The process and the nanoseconds tell apart what one command starts twice in a second.
-        let identity = format!("{} {command:?} {} {since_epoch:?}", machine.summary.fingerprint, std::process::id());
-        let hash: String = Sha256::digest(identity).iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+        let identity = format!(
+            "{} {command:?} {} {since_epoch:?}",
+            machine.summary.fingerprint,
+            std::process::id()
+        );
+        let hash: String = Sha256::digest(identity)
+            .iter()
+            .take(3)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Self {
             id: format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}-{hash}"),
             started: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"),
@@ -38,9 +48,14 @@ impl Document {
         }
     }
 
+    /// Seconds since the start.
+    pub(super) fn elapsed(&self) -> f64 {
+        self.begin.elapsed().as_secs_f64()
+    }
+
     /// The document with what was recorded so far.
     pub(super) fn run(&self, recorder: &Recorder, experiment: &Experiment) -> Run {
-        let effective = |case: &suites::Case| (case.name.clone(), case.config.effective());
+        let effective = |case: &suites::Case| (case.name.clone(), case.config.clone());
         Run {
             schema: SCHEMA.to_owned(),
             id: self.id.clone(),
@@ -50,7 +65,12 @@ impl Document {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: option_env!("LOOPOS_COMMIT").map(str::to_owned),
             machine: self.machine.clone(),
-            config: experiment.cases.iter().map(effective).collect::<serde_json::Map<_, _>>().into(),
+            config: experiment
+                .cases
+                .iter()
+                .map(effective)
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
             metrics: recorder.metrics().to_vec(),
             series: recorder.series().to_vec(),
             notes: recorder.notes().to_vec(),
@@ -64,11 +84,16 @@ fn civil(seconds: u64) -> [u64; 6] {
     // Days since 1 March of year 0; eras of 400 years.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     [year, month, day, rest / 3_600, rest / 60 % 60, rest % 60]
 }

@@ -4,15 +4,24 @@ use std::sync::Arc;
 
 use super::Arguments;
 use crate::cli::outcome::Failure;
-use crate::cli::{environment, text_source};
+use crate::cli::workers::Workers;
+use crate::cli::{environment, preparation, text_source};
 use crate::config::Config;
 use crate::kernels::Isa;
 use crate::probe::Machine;
-use crate::suites::{Case, Experiment, Text};
+use crate::suites::{Case, Effort, Experiment};
+use crate::train::Plan;
+use crate::train::data::Cut;
 
 /// The configurations of a run where none is named.
 const SMALL: &str = "autoregressive_training_small";
 const LARGE: &str = "autoregressive_training";
+
+/// Seconds that a quick run may take, from the start of the program; writing the page comes after.
+const QUICK_SECONDS: f64 = 105.0;
+
+/// Seconds that a quick run measures at least, however long text and tokenizer took.
+const LEAST_SECONDS: f64 = 30.0;
 
 /// Most thread counts that are measured one by one where none are named; beyond, they double.
 const EACH: usize = 8;
@@ -29,7 +38,11 @@ pub(super) struct Settings {
 /// # Errors
 /// Wrong use, naming the flag.
 pub(super) fn settings(arguments: &Arguments, machine: &Machine) -> Result<Settings, Failure> {
-    let configs = if arguments.suites().iter().any(|suite| suite.trains()) { configs(arguments)? } else { Vec::new() };
+    let configs = if arguments.suites().iter().any(|suite| suite.trains()) {
+        configs(arguments)?
+    } else {
+        Vec::new()
+    };
     Ok(Settings {
         threads: match &arguments.threads {
             Some(list) => parse_threads(list, machine.usable_cpus().len())?,
@@ -43,22 +56,58 @@ pub(super) fn settings(arguments: &Arguments, machine: &Machine) -> Result<Setti
     })
 }
 
-/// Reads the text of every configuration; trains tokenizers, which takes a while the first time.
+/// Plans every configuration, and reads its text; training a tokenizer takes a while the first time. `elapsed` is in seconds
+/// since the start of the program.
 ///
 /// # Errors
-/// When a text is missing or does not fit its configuration.
-pub(super) fn prepare(arguments: &Arguments, settings: Settings) -> Result<Experiment, Failure> {
-    let case = |(name, config): (String, Config)| {
-        let text = text_source::read(&config, None)?;
-        let text = Text { tokens: Arc::new(text.tokens), source: text.source, bytes: text.bytes };
-        Ok(Case { name, config, text })
-    };
+/// When a configuration does not fit into memory, or a text is missing or does not fit its configuration.
+pub(super) fn prepare(
+    arguments: &Arguments,
+    settings: Settings,
+    elapsed: impl Fn() -> f64,
+) -> Result<Experiment, Failure> {
+    let most = settings.threads.iter().copied().max();
+    let isa = settings.isas.first().copied().unwrap_or_else(Isa::best);
+    let case = |(name, config): (String, Config)| case(name, &config, most, isa);
+    let effort = arguments.effort();
+    let cases = settings
+        .configs
+        .into_iter()
+        .map(case)
+        .collect::<Result<_, Failure>>()?;
     Ok(Experiment {
-        effort: arguments.effort(),
+        effort,
         threads: settings.threads,
         isas: settings.isas,
         counters: arguments.counters != "off",
-        cases: settings.configs.into_iter().map(case).collect::<Result<_, Failure>>()?,
+        cases,
+        seconds: (effort == Effort::Quick).then(|| (QUICK_SECONDS - elapsed()).max(LEAST_SECONDS)),
+    })
+}
+
+fn case(name: String, config: &Config, threads: Option<usize>, isa: Isa) -> Result<Case, Failure> {
+    let workers = Workers::new(threads)?;
+    let plan = Plan {
+        isa,
+        ..preparation::plan(config, &workers)
+    };
+    preparation::check_memory(&plan, &workers)?;
+    let text = workers.pool.install(|| text_source::read(config, None))?;
+    let training = &config.training;
+    let cut = Cut {
+        length: training.max_length,
+        batch: training.batch_size,
+        validation: training.validation_split,
+        seed: training.seed,
+    };
+    Ok(Case {
+        name,
+        config: config.effective(),
+        plan,
+        cut,
+        learning_rate: training.learning_rate as f32,
+        tokens: Arc::new(text.tokens),
+        source: text.source,
     })
 }
 
@@ -68,20 +117,31 @@ fn configs(arguments: &Arguments) -> Result<Vec<(String, Config)>, Failure> {
         names.push(SMALL);
         names.extend(arguments.full.then_some(LARGE));
     }
-    let overrides: Vec<(&str, &str)> =
-        arguments.overrides.iter().map(|text| Config::parse_override(text)).collect::<Result<_, _>>().map_err(Failure::wrong_use)?;
+    let overrides: Vec<(&str, &str)> = arguments
+        .overrides
+        .iter()
+        .map(|text| Config::parse_override(text))
+        .collect::<Result<_, _>>()
+        .map_err(Failure::wrong_use)?;
     let mut configs: Vec<(String, Config)> = Vec::new();
     for name in names {
         let mut config = Config::find(name).map_err(Failure::wrong_use)?;
-        config.set_all(&overrides).map_err(|error| Failure::wrong_use(error).help("this comes from --set"))?;
+        config
+            .set_all(&overrides)
+            .map_err(|error| Failure::wrong_use(error).help("this comes from --set"))?;
         if let Some(path) = &arguments.data {
-            let text = path.to_str().ok_or_else(|| Failure::wrong_use(format!("the path {} is not valid UTF-8", path.display())))?;
+            let text = path.to_str().ok_or_else(|| {
+                Failure::wrong_use(format!("the path {} is not valid UTF-8", path.display()))
+            })?;
             config.data.input_file = Some(text.to_owned());
         }
         config.method_ready().map_err(Failure::wrong_use)?;
         let name = case_name(name);
         if configs.iter().any(|(other, _)| *other == name) {
-            return Err(Failure::wrong_use(format!("two configurations are called {name}")).help("results go by the file's name: rename one"));
+            return Err(
+                Failure::wrong_use(format!("two configurations are called {name}"))
+                    .help("results go by the file's name: rename one"),
+            );
         }
         configs.push((name, config));
     }
@@ -90,8 +150,19 @@ fn configs(arguments: &Arguments) -> Result<Vec<(String, Config)>, Failure> {
 
 /// The file's stem, in the letters that a part of a metric's name may have.
 fn case_name(name: &str) -> String {
-    let stem = std::path::Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name);
-    stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+    let stem = std::path::Path::new(name)
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or(name);
+    stem.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }
 
 /// One up to `usable`, or doubling where that would be too many.
@@ -99,7 +170,9 @@ fn all_threads(usable: usize) -> Vec<usize> {
     if usable <= EACH {
         return (1..=usable).collect();
     }
-    let mut threads: Vec<usize> = std::iter::successors(Some(1), |n| Some(n * 2)).take_while(|n| *n < usable).collect();
+    let mut threads: Vec<usize> = std::iter::successors(Some(1), |n| Some(n * 2))
+        .take_while(|n| *n < usable)
+        .collect();
     threads.push(usable);
     threads
 }
@@ -110,7 +183,13 @@ fn parse_threads(list: &str, most: usize) -> Result<Vec<usize>, Failure> {
         Failure::wrong_use(format!("--threads {list}: not a list of thread counts from 1 to {most}, the CPUs that this process may use"))
             .help("for example --threads 1,2 or --threads 1-4")
     };
-    let number = |text: &str| text.trim().parse::<usize>().ok().filter(|count| (1..=most).contains(count)).ok_or_else(wrong);
+    let number = |text: &str| {
+        text.trim()
+            .parse::<usize>()
+            .ok()
+            .filter(|count| (1..=most).contains(count))
+            .ok_or_else(wrong)
+    };
     let mut threads = Vec::new();
     for part in list.split(',') {
         match part.split_once('-') {
@@ -120,13 +199,18 @@ fn parse_threads(list: &str, most: usize) -> Result<Vec<usize>, Failure> {
     }
     threads.sort_unstable();
     threads.dedup();
-    if threads.is_empty() { Err(wrong()) } else { Ok(threads) }
+    if threads.is_empty() {
+        Err(wrong())
+    } else {
+        Ok(threads)
+    }
 }
 
 fn parse_isas(list: &str) -> Result<Vec<Isa>, Failure> {
     let mut isas = Vec::new();
     for name in list.split(',') {
-        let isa = Isa::forced(name.trim()).map_err(|error| Failure::wrong_use(format!("--isa {list}: {error}")))?;
+        let isa = Isa::forced(name.trim())
+            .map_err(|error| Failure::wrong_use(format!("--isa {list}: {error}")))?;
         if !isas.contains(&isa) {
             isas.push(isa);
         }
@@ -151,7 +235,17 @@ mod tests {
         let parse = |list| parse_threads(list, 8).ok();
         assert_eq!(parse("4,1, 2"), Some(vec![1, 2, 4]));
         assert_eq!(parse("1-3,8,2"), Some(vec![1, 2, 3, 8]));
-        for wrong in ["", "0", "9", "two", "3-1", "1-9", "1,,2", "-1", "99999999999999999999"] {
+        for wrong in [
+            "",
+            "0",
+            "9",
+            "two",
+            "3-1",
+            "1-9",
+            "1,,2",
+            "-1",
+            "99999999999999999999",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }
@@ -175,6 +269,9 @@ mod tests {
     #[test]
     fn case_names_are_parts_of_metric_names() {
         assert_eq!(case_name("configs/my run.v2.json"), "my_run_v2");
-        assert_eq!(case_name("autoregressive_training"), "autoregressive_training");
+        assert_eq!(
+            case_name("autoregressive_training"),
+            "autoregressive_training"
+        );
     }
 }

@@ -22,11 +22,17 @@ impl Folder {
     /// # Errors
     /// Wrong use, if nothing can be written there.
     pub(super) fn new(reports: &Path, id: &str) -> Result<Self, Failure> {
-        let folder = Self { run: reports.join("runs").join(id), latest: reports.join("latest") };
+        let folder = Self {
+            run: reports.join("runs").join(id),
+            latest: reports.join("latest"),
+        };
         for place in [&folder.run, &folder.latest] {
             try_writing(place).map_err(|error| {
-                Failure::wrong_use(format!("cannot write results to {}: {error}", place.display()))
-                    .help("name a folder that can be written to by --out DIR")
+                Failure::wrong_use(format!(
+                    "cannot write results to {}: {error}",
+                    place.display()
+                ))
+                .help("name a folder that can be written to by --out DIR")
             })?;
         }
         Ok(folder)
@@ -53,7 +59,10 @@ impl Folder {
 }
 
 fn failed(place: &Path, error: &io::Error) -> Failure {
-    Failure::failed(format!("cannot write results to {}: {error}", place.display()))
+    Failure::failed(format!(
+        "cannot write results to {}: {error}",
+        place.display()
+    ))
 }
 
 fn try_writing(place: &Path) -> io::Result<()> {
@@ -99,22 +108,37 @@ mod tests {
     #[test]
     fn the_latest_folder_is_the_newest_run() {
         let reports = tempfile::tempdir().unwrap();
-        let (one, two) = (Folder::new(reports.path(), "1").unwrap(), Folder::new(reports.path(), "2").unwrap());
+        let (one, two) = (
+            Folder::new(reports.path(), "1").unwrap(),
+            Folder::new(reports.path(), "2").unwrap(),
+        );
         fs::write(one.run.join("a.svg"), "old").unwrap();
         fs::write(one.run.join("only-old.svg"), "old").unwrap();
         fs::write(two.run.join("a.svg"), "new").unwrap();
         copy(&one.run, &one.latest).unwrap();
         copy(&two.run, &two.latest).unwrap();
-        assert_eq!(fs::read_to_string(reports.path().join("latest/a.svg")).unwrap(), "new");
-        assert_eq!(fs::read_dir(reports.path().join("latest")).unwrap().count(), 1);
+        assert_eq!(
+            fs::read_to_string(reports.path().join("latest/a.svg")).unwrap(),
+            "new"
+        );
+        assert_eq!(
+            fs::read_dir(reports.path().join("latest")).unwrap().count(),
+            1
+        );
         one.discard();
-        assert!(one.run.join("a.svg").exists(), "a folder with results stays");
+        assert!(
+            one.run.join("a.svg").exists(),
+            "a folder with results stays"
+        );
     }
 
     #[test]
     fn a_place_that_cannot_be_written_is_refused_before_measuring() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = Folder::new(file.path(), "1").unwrap_err();
-        assert!(error.to_string().contains("cannot write results"), "{error}");
+        assert!(
+            error.to_string().contains("cannot write results"),
+            "{error}"
+        );
     }
 }

@@ -12,6 +12,9 @@ const COLUMNS: usize = 80;
 /// Training cases shown; the page has all.
 const CASES: usize = 1;
 
+/// Share of the CPUs' time that others may take without a word.
+const DISTURBED: f64 = 0.05;
+
 /// Reasons shown.
 const REASONS: usize = 4;
 
@@ -19,8 +22,16 @@ const REASONS: usize = 4;
 pub(super) fn text(run: &Run, page: &Path) -> String {
     let mut text = String::new();
     let summary = &run.machine.summary;
-    let name = summary.microarchitecture.as_deref().unwrap_or(&summary.brand);
-    let line = format!("{name}, {} of {} threads usable, {}", summary.usable_threads, summary.threads, Seconds(run.elapsed_seconds));
+    let name = summary
+        .microarchitecture
+        .as_deref()
+        .unwrap_or(&summary.brand);
+    let line = format!(
+        "{name}, {} of {} threads usable, {}",
+        summary.usable_threads,
+        summary.threads,
+        Seconds(run.elapsed_seconds)
+    );
     push(&mut text, "machine", &line);
     ceilings(&mut text, run);
     let cases = cases(run);
@@ -28,7 +39,11 @@ pub(super) fn text(run: &Run, page: &Path) -> String {
         training(&mut text, run, case, *threads);
     }
     if cases.len() > CASES {
-        push(&mut text, "", &format!("and {} more: see the page", cases.len() - CASES));
+        push(
+            &mut text,
+            "",
+            &format!("and {} more: see the page", cases.len() - CASES),
+        );
     }
     push(&mut text, "page", &page.display().to_string());
     text
@@ -36,7 +51,11 @@ pub(super) fn text(run: &Run, page: &Path) -> String {
 
 /// One line, the label in its own column.
 fn push(text: &mut String, label: &str, line: &str) {
-    let line: String = format!("{label:<16}{line}").trim_end().chars().take(COLUMNS).collect();
+    let line: String = format!("{label:<16}{line}")
+        .trim_end()
+        .chars()
+        .take(COLUMNS)
+        .collect();
     let _ = writeln!(text, "{line}");
 }
 
@@ -59,8 +78,16 @@ fn threads_of(name: &str) -> Option<(&str, usize)> {
 fn cases(run: &Run) -> Vec<(String, usize)> {
     let mut cases: Vec<(String, usize)> = Vec::new();
     for metric in &run.metrics {
-        let Some(subject) = metric.name.strip_prefix("training.").and_then(|name| name.strip_suffix(".tokens_per_second")) else { continue };
-        let Some((case, threads)) = threads_of(subject) else { continue };
+        let Some(subject) = metric
+            .name
+            .strip_prefix("training.")
+            .and_then(|name| name.strip_suffix(".tokens_per_second"))
+        else {
+            continue;
+        };
+        let Some((case, threads)) = threads_of(subject) else {
+            continue;
+        };
         match cases.iter_mut().find(|(known, _)| known == case) {
             Some((_, most)) => *most = threads.max(*most),
             None => cases.push((case.to_owned(), threads)),
@@ -71,12 +98,22 @@ fn cases(run: &Run) -> Vec<(String, usize)> {
 
 /// The best multiply-add ceiling, the bandwidth of memory and the frequency, on the most threads.
 fn ceilings(text: &mut String, run: &Run) {
-    let peaks = run.metrics.iter().filter(|metric| metric.name.starts_with("ceiling.fma.") && metric.name.ends_with(".gflops"));
-    let best = peaks.filter_map(|metric| Some((metric, metric.value?))).max_by(|one, other| one.1.total_cmp(&other.1));
+    let peaks = run.metrics.iter().filter(|metric| {
+        metric.name.starts_with("ceiling.fma.") && metric.name.ends_with(".gflops")
+    });
+    let best = peaks
+        .filter_map(|metric| Some((metric, metric.value?)))
+        .max_by(|one, other| one.1.total_cmp(&other.1));
     let Some((peak, gflops)) = best else { return };
-    let Some((subject, threads)) = peak.name.strip_suffix(".gflops").and_then(threads_of) else { return };
+    let Some((subject, threads)) = peak.name.strip_suffix(".gflops").and_then(threads_of) else {
+        return;
+    };
     let isa = subject.trim_start_matches("ceiling.fma.");
-    let mut line = format!("{} GFLOP/s ({isa}, {})", digits(gflops), of_threads(threads));
+    let mut line = format!(
+        "{} GFLOP/s ({isa}, {})",
+        digits(gflops),
+        of_threads(threads)
+    );
     if let Some(ghz) = value(run, &format!("frequency.{isa}.t{threads}.ghz")) {
         let _ = write!(line, " at {}", Hertz(ghz * 1e9));
     }
@@ -88,49 +125,119 @@ fn ceilings(text: &mut String, run: &Run) {
 
 fn training(text: &mut String, run: &Run, case: &str, threads: usize) {
     let get = |quantity: &str| value(run, &format!("training.{case}.t{threads}.{quantity}"));
-    push(text, "trained", &format!("{case} on {}", of_threads(threads)));
-    let speed = metric(run, &format!("training.{case}.t{threads}.tokens_per_second"));
+    push(
+        text,
+        "trained",
+        &format!("on {}: {case}", of_threads(threads)),
+    );
+    let speed = metric(
+        run,
+        &format!("training.{case}.t{threads}.tokens_per_second"),
+    );
     if let Some((speed, tokens)) = speed.and_then(|speed| Some((speed, speed.value?))) {
-        let interval = speed.low.zip(speed.high).map_or(String::new(), |(low, high)| format!(" ({} to {})", digits(low), digits(high)));
-        push(text, "speed", &format!("{} tokens/s{interval}", digits(tokens)));
+        let interval = speed
+            .low
+            .zip(speed.high)
+            .map_or(String::new(), |(low, high)| {
+                format!(" ({} to {})", digits(low), digits(high))
+            });
+        push(
+            text,
+            "speed",
+            &format!("{} tokens/s{interval}", digits(tokens)),
+        );
     }
     if let Some(seconds) = get("step_seconds") {
         push(text, "step", &Seconds(seconds).to_string());
     }
     if let (Some(mfu), Some(gflops)) = (get("mfu"), get("gflops")) {
-        push(text, "of the peak", &format!("{}, {} GFLOP/s of the model's arithmetic", Ratio(mfu), digits(gflops)));
+        push(
+            text,
+            "of the peak",
+            &format!(
+                "{}, {} GFLOP/s of the model's arithmetic",
+                Ratio(mfu),
+                digits(gflops)
+            ),
+        );
     }
     if let (Some(speedup), Some(efficiency)) = (get("speedup"), get("thread_efficiency"))
         && threads > 1
     {
-        push(text, "threads", &format!("{} times one thread, {} efficient", digits(speedup), Ratio(efficiency)));
+        push(
+            text,
+            "threads",
+            &format!(
+                "{} times one thread, {} efficient",
+                digits(speedup),
+                Ratio(efficiency)
+            ),
+        );
     }
     if let (Some(peak), Some(planned)) = (get("peak_rss_bytes"), get("planned_bytes")) {
-        push(text, "memory", &format!("{} at most, {} planned", Bytes(peak), Bytes(planned)));
+        push(
+            text,
+            "memory",
+            &format!("{} at most, {} planned", Bytes(peak), Bytes(planned)),
+        );
     }
     if let Some(loss) = get("loss") {
-        let validation = get("validation_loss").map_or(String::new(), |loss| format!(", validation {loss:.3}"));
-        let unigram = get("unigram_entropy").map_or(String::new(), |entropy| format!(" (token frequencies alone: {entropy:.3})"));
+        let validation =
+            get("validation_loss").map_or(String::new(), |loss| format!(", validation {loss:.3}"));
+        let unigram = get("unigram_entropy").map_or(String::new(), |entropy| {
+            format!(" (token frequencies alone: {entropy:.3})")
+        });
         push(text, "loss", &format!("{loss:.3}{validation}{unigram}"));
     }
     reasons(text, run, case, threads);
+    disturbance(text, run, case, threads);
+}
+
+/// Who else used the machine, where that was much.
+fn disturbance(text: &mut String, run: &Run, case: &str, threads: usize) {
+    let get = |quantity: &str| {
+        value(run, &format!("counters.{case}.t{threads}.{quantity}")).unwrap_or(0.0)
+    };
+    let (foreign, steal) = (get("foreign_ratio"), get("steal_ratio"));
+    if foreign + steal > DISTURBED {
+        let line = format!(
+            "other programs took {}, the hypervisor {} of the CPUs",
+            Ratio(foreign),
+            Ratio(steal)
+        );
+        push(text, "disturbed", &line);
+    }
 }
 
 fn reasons(text: &mut String, run: &Run, case: &str, threads: usize) {
-    let (prefix, suffix) = (format!("training.{case}.lost."), format!(".t{threads}.share_of_step"));
+    let (prefix, suffix) = (
+        format!("training.{case}.lost."),
+        format!(".t{threads}.share_of_step"),
+    );
     let reason = |metric: &Metric| {
         let reason = metric.name.strip_prefix(&prefix)?.strip_suffix(&suffix)?;
-        Some((metric.value.filter(|share| *share > 0.0)?, reason.replace('_', " ")))
+        Some((
+            metric.value.filter(|share| *share > 0.0)?,
+            reason.replace('_', " "),
+        ))
     };
     let mut reasons: Vec<(f64, String)> = run.metrics.iter().filter_map(reason).collect();
     reasons.sort_by(|one, other| other.0.total_cmp(&one.0));
     for (rank, (share, reason)) in reasons.iter().take(REASONS).enumerate() {
-        push(text, if rank == 0 { "why not faster" } else { "" }, &format!("{:>6}  {reason}", Ratio(*share).to_string()));
+        push(
+            text,
+            if rank == 0 { "why not faster" } else { "" },
+            &format!("{:>6}  {reason}", Ratio(*share).to_string()),
+        );
     }
 }
 
 fn of_threads(count: usize) -> String {
-    if count == 1 { "1 thread".into() } else { format!("{count} threads") }
+    if count == 1 {
+        "1 thread".into()
+    } else {
+        format!("{count} threads")
+    }
 }
 
 #[cfg(test)]
@@ -141,38 +248,101 @@ mod tests {
     use crate::stats::Interval;
     use crate::suites::{Recorder, quantity, record_machine};
 
+    const CASE: &str = "a_case_with_a_very_long_name_that_goes_on_and_on_and_on_for_ever_and_ever";
+
     fn run() -> Run {
         let mut recorder = Recorder::default();
-        let exactly = |value| Interval { estimate: value, low: value * 0.99, high: value * 1.01 };
+        let exactly = |value| Interval {
+            estimate: value,
+            low: value * 0.99,
+            high: value * 1.01,
+        };
         for threads in [1, 2] {
-            let subject = format!("training.a_case_with_a_very_long_name_that_goes_on_and_on_and_on_for_ever_and_ever.t{threads}");
-            recorder.measured(&subject, quantity::TOKENS_PER_SECOND, exactly(2_600.0 * threads as f64), "");
+            let subject = format!("training.{CASE}.t{threads}");
+            recorder.measured(
+                &subject,
+                quantity::TOKENS_PER_SECOND,
+                exactly(2_600.0 * threads as f64),
+                "",
+            );
             for (quantity, value) in [
-                (quantity::STEP_SECONDS, 0.786), (quantity::MFU, 0.712), (quantity::GFLOPS, 182.0), (quantity::SPEEDUP, 1.86),
-                (quantity::THREAD_EFFICIENCY, 0.93), (quantity::PEAK_RSS_BYTES, 231e6), (quantity::PLANNED_BYTES, 212e6),
-                (quantity::LOSS, 6.31), (quantity::VALIDATION_LOSS, 6.4), (quantity::UNIGRAM_ENTROPY, 6.87),
+                (quantity::STEP_SECONDS, 0.786),
+                (quantity::MFU, 0.712),
+                (quantity::GFLOPS, 182.0),
+                (quantity::SPEEDUP, 1.86),
+                (quantity::THREAD_EFFICIENCY, 0.93),
+                (quantity::PEAK_RSS_BYTES, 231e6),
+                (quantity::PLANNED_BYTES, 212e6),
+                (quantity::LOSS, 6.31),
+                (quantity::VALIDATION_LOSS, 6.4),
+                (quantity::UNIGRAM_ENTROPY, 6.87),
             ] {
                 recorder.reading(&subject, quantity, value, "");
             }
-            recorder.measured(&format!("ceiling.fma.avx512.t{threads}"), quantity::GFLOPS, exactly(128.0 * threads as f64), "");
-            recorder.measured(&format!("frequency.avx512.t{threads}"), quantity::GHZ, exactly(2.4), "");
-            for (index, reason) in ["attention_below_peak", "b", "c", "d", "e", "saved"].iter().enumerate() {
-                let subject = format!("training.a_case_with_a_very_long_name_that_goes_on_and_on_and_on_for_ever_and_ever.lost.{reason}.t{threads}");
-                recorder.computed(&subject, quantity::SHARE_OF_STEP, 0.081 - 0.02 * index as f64, "");
+            recorder.measured(
+                &format!("ceiling.fma.avx512.t{threads}"),
+                quantity::GFLOPS,
+                exactly(128.0 * threads as f64),
+                "",
+            );
+            recorder.measured(
+                &format!("frequency.avx512.t{threads}"),
+                quantity::GHZ,
+                exactly(2.4),
+                "",
+            );
+            recorder.reading(
+                &format!("counters.{CASE}.t{threads}"),
+                quantity::FOREIGN_RATIO,
+                0.31,
+                "",
+            );
+            for (index, reason) in ["attention_below_peak", "b", "c", "d", "e", "saved"]
+                .iter()
+                .enumerate()
+            {
+                let subject = format!("training.{CASE}.lost.{reason}.t{threads}");
+                recorder.computed(
+                    &subject,
+                    quantity::SHARE_OF_STEP,
+                    0.081 - 0.02 * index as f64,
+                    "",
+                );
             }
         }
         Run {
-            schema: SCHEMA.into(), id: "1".into(), started: String::new(), elapsed_seconds: 94.0, command: Vec::new(),
-            version: String::new(), commit: None, machine: record_machine(&Machine::detect()), config: serde_json::Value::Null,
-            metrics: recorder.metrics().to_vec(), series: Vec::new(), notes: Vec::new(),
+            schema: SCHEMA.into(),
+            id: "1".into(),
+            started: String::new(),
+            elapsed_seconds: 94.0,
+            command: Vec::new(),
+            version: String::new(),
+            commit: None,
+            machine: record_machine(&Machine::detect()),
+            config: serde_json::Value::Null,
+            metrics: recorder.metrics().to_vec(),
+            series: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
     #[test]
     fn it_fits_the_screen_and_says_what_matters() {
         let text = text(&run(), Path::new("reports/latest/report.html"));
-        assert!(text.lines().count() <= 23 && text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
-        for part in ["5,200 tokens/s", "on 2 threads", "71.2 %", "1.86 times", "8.1 %  attention below peak", "256 GFLOP/s (avx512", "report.html"] {
+        assert!(
+            text.lines().count() <= 23 && text.lines().all(|line| line.chars().count() <= COLUMNS),
+            "{text}"
+        );
+        for part in [
+            "5,200 tokens/s",
+            "on 2 threads",
+            "71.2 %",
+            "1.86 times",
+            "8.1 %  attention below peak",
+            "256 GFLOP/s (avx512",
+            "report.html",
+            "other programs took 31.0 %",
+        ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(!text.contains("saved"), "{text}");
@@ -180,7 +350,10 @@ mod tests {
 
     #[test]
     fn an_empty_run_is_shown_too() {
-        let run = Run { metrics: Vec::new(), ..run() };
+        let run = Run {
+            metrics: Vec::new(),
+            ..run()
+        };
         assert_eq!(text(&run, Path::new("p")).lines().count(), 2);
     }
 }

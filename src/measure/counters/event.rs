@@ -7,7 +7,7 @@ pub enum Event {
     Software(u64),
     /// One of the kernel's generic hardware counters (`PERF_COUNT_HW_*`): only cycles and instructions mean the same on every CPU.
     Hardware(u64),
-    /// The CPU's own encoding, see [`intel`] and [`amd`].
+    /// The CPU's own encoding: event select, unit mask and what else the vendor's manual lists.
     Raw(u64),
 }
 

@@ -227,6 +227,10 @@ impl Builder {
             points,
             "a random cycle of pointers",
         );
+        self.clocks();
+    }
+
+    fn clocks(&mut self) {
         for (isa, clock) in [("avx512", 2.9), ("avx2", 3.2), ("scalar", 3.4)] {
             let threads = self.threads;
             let points = (0..200)

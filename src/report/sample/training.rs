@@ -215,6 +215,11 @@ impl Builder {
             times,
             "wall time of each step after warm-up",
         );
+        self.scaling();
+    }
+
+    fn scaling(&mut self) {
+        let (case, threads) = (self.case, self.threads);
         let counts: Vec<u32> = (0..)
             .map(|power| 1 << power)
             .take_while(|count| *count <= threads)

@@ -1,6 +1,6 @@
 //! The multiply-add ceiling of each instruction set on each number of threads, and the frequency at which it was reached.
 //!
-//! Between two windows of arithmetic each thread samples its frequency: 30 us are short against the 680 us for which a core
+//! Between two windows of arithmetic each thread samples its frequency: three times 30 us are short against the 680 us for which a core
 //! keeps the power licence of wide instructions, so that the sample sees the frequency of that instruction set.
 
 use super::windows::{Window, repeats_for, together, total_rate};
@@ -57,7 +57,7 @@ impl Peak {
             std::hint::black_box(vec::fma_chain(isa, turns));
         };
         let visit = together(&self.pool, clock, WINDOWS, &work, &|_| {
-            frequency::window(clock).0
+            calm_frequency(clock)
         });
         let mut rates = 0.0;
         for (all, new) in self.windows.iter_mut().zip(visit) {
@@ -89,6 +89,15 @@ impl Peak {
             .map(|window| window.note)
             .collect()
     }
+}
+
+/// The median of three windows: one that was interrupted does not show.
+fn calm_frequency(clock: &Clock) -> f64 {
+    let [mut one, mut other, last] = [(); 3].map(|()| frequency::window(clock).0);
+    if one > other {
+        (one, other) = (other, one);
+    }
+    last.clamp(one, other)
 }
 
 /// Measures every instruction set on every number of threads, interleaved.
@@ -155,7 +164,7 @@ fn record(context: &mut Context, arm: &Peak, begin: crate::measure::clock::Ticks
         &frequency,
         GHZ,
         clocked.map(|hertz| hertz / 1e9),
-        format!("dependent additions in windows of 30 us between those of arithmetic, median of {windows}; nine of ten below {fast:.2} GHz"),
+        format!("dependent additions in windows of 30 us between those of arithmetic, median of {windows} medians of three; nine of ten below {fast:.2} GHz"),
     );
     context.recorder.computed(
         &ceiling,
@@ -163,10 +172,7 @@ fn record(context: &mut Context, arm: &Peak, begin: crate::measure::clock::Ticks
         flops.estimate / clocked.estimate / threads as f64,
         "multiply-add ceiling over frequency and threads: tells how many vector units work",
     );
-    let mut timeline = Curve {
-        x_unit: "seconds",
-        ..Curve::default()
-    };
+    let mut timeline = Curve::over("seconds");
     for window in &arm.windows[0] {
         timeline.x.push(clock.seconds(begin, window.start));
         timeline.y.push(window.note / 1e9);
@@ -194,6 +200,7 @@ mod tests {
             isas,
             counters: false,
             cases: Vec::new(),
+            seconds: None,
         }
     }
 

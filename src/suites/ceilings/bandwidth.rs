@@ -214,10 +214,7 @@ fn staircase(context: &mut Context, isa: Isa, threads: usize) -> Result<(), Suit
     let largest = (4 * caches.l3_total).min(caches.memory) / threads as u64;
     let buffers = Buffers::new(&pool, lines(largest), false)?;
     let count = context.experiment.effort.samples(6);
-    let mut curve = Curve {
-        x_unit: "bytes",
-        ..Curve::default()
-    };
+    let mut curve = Curve::over("bytes");
     for bytes in sizes(largest, context.experiment.effort) {
         if context.stopped() {
             break;

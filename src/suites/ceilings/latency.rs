@@ -28,10 +28,7 @@ pub(super) fn measure(context: &mut Context) -> Result<(), SuiteError> {
     let mut buffer = Arena::new(values.next_multiple_of(16))?.take(values);
     let pool = context.pool(1)?;
     let count = context.experiment.effort.samples(5);
-    let mut curve = Curve {
-        x_unit: "bytes",
-        ..Curve::default()
-    };
+    let mut curve = Curve::over("bytes");
     for bytes in sizes(largest, context.experiment.effort) {
         if context.stopped() {
             break;

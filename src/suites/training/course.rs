@@ -15,6 +15,9 @@ use crate::train::{Batch, Dataset, Trainer};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Rounds of a quick run at most: more would narrow the intervals of small models below what matters.
+const MOST_ROUNDS: usize = 30;
+
 /// Steps over which the learning rate rises.
 const RISING: usize = 10;
 
@@ -34,7 +37,7 @@ pub(super) fn budget(context: &Context, cases: usize) -> f64 {
     (context.seconds_left() * SHARE / cases as f64).min(most)
 }
 
-/// Measures one case.
+/// Measures one case; its rounds of steps take about `budget` seconds.
 pub(super) fn measure(
     context: &mut Context,
     case: &Case,
@@ -45,79 +48,98 @@ pub(super) fn measure(
         case.name,
         case.tokens.len()
     ));
-    let mut dataset =
+    let dataset =
         Dataset::new(Arc::clone(&case.tokens), case.cut).map_err(|source| SuiteError::Data {
             case: case.name.clone(),
             source,
         })?;
-    let mut memory = Memory {
-        peak_is_own: process::reset_peak().is_ok(),
-        before: resident(),
-        ..Memory::default()
-    };
-    let mut steps = Steps::new(context, case, &mut dataset)?;
+    let unigram_entropy = dataset.unigram_entropy(case.plan.shape.vocab_size);
+    let (peak_is_own, before) = (process::reset_peak().is_ok(), resident());
+    let mut steps = Steps::new(context, case, dataset)?;
     let mut validation: Vec<(usize, f64)> = Vec::new();
     validation.extend(steps.validate(context));
-    let plan = SessionPlan {
-        fewest_rounds: 3,
-        most_rounds: 2_000,
-        budget_seconds: budget,
-        warm_up: WarmUp {
-            agreement: 0.05,
-            most_runs: context.experiment.effort.samples(4),
-        },
-    };
-    context.say(&format!(
-        "training: {}, steps on {:?} threads in turn",
-        case.name, context.experiment.threads
-    ));
-    let before = (process::system(), process::usage());
-    let host = context.host();
-    let samples =
-        match session::run_interleaved(&mut steps, &plan, context.clock, &|| host.stopped()) {
-            Ok(samples) => samples,
-            Err(never) => match never {},
-        };
-    let disturbance = disturbance(&before);
-    for (arm, samples) in steps.arms.iter_mut().zip(samples) {
-        arm.complete(samples);
-    }
+    let disturbance = rounds(context, case, &mut steps, budget);
     let counters = counting::count(context, || steps.plain_step());
     validation.extend(steps.validate(context));
-    memory.resident = std::mem::take(&mut steps.resident);
-    memory.peak = process::memory()
-        .map(|memory| memory.peak.0)
-        .map_err(|error| error.to_string());
-    memory.planned = case.plan.memory().roles().to_vec();
-    memory
-        .planned
-        .push(("tokens", case.tokens.as_bytes().len()));
-    let shape = &case.plan.shape;
-    let (arms, losses) = (
-        steps.arms.drain(..).map(|arm| arm.found).collect(),
-        std::mem::take(&mut steps.losses),
-    );
-    let peak_isa = steps.peak_isa;
     Ok(Findings {
         case: case.name.clone(),
-        sizes: Sizes {
-            length: case.cut.length,
-            vocab_size: shape.vocab_size,
-            d_model: shape.d_model,
-            d_ff: shape.d_ff,
-            layers: shape.layers,
-        },
+        sizes: sizes(case),
         batch: (case.cut.batch, case.cut.length),
-        isas: (case.plan.isa.name(), peak_isa.name()),
-        arms,
-        losses,
+        isas: (case.plan.isa.name(), steps.peak_isa.name()),
+        arms: steps.arms.into_iter().map(|arm| arm.found).collect(),
+        losses: steps.losses,
         validation,
-        unigram_entropy: dataset.unigram_entropy(shape.vocab_size),
-        memory,
+        unigram_entropy,
+        memory: Memory {
+            planned: planned(case),
+            peak: process::memory()
+                .map(|memory| memory.peak.0)
+                .map_err(|error| error.to_string()),
+            peak_is_own,
+            before,
+            resident: steps.resident,
+        },
         counters,
         disturbance,
         bandwidth: bandwidth(context),
     })
+}
+
+/// Warms up and measures rounds of steps; says what disturbed them.
+fn rounds(
+    context: &Context,
+    case: &Case,
+    steps: &mut Steps,
+    budget: f64,
+) -> Option<process::Disturbance> {
+    let (effort, threads) = (context.experiment.effort, &context.experiment.threads);
+    let plan = SessionPlan {
+        fewest_rounds: 3,
+        most_rounds: effort.samples(MOST_ROUNDS),
+        budget_seconds: budget,
+        warm_up: WarmUp {
+            agreement: 0.05,
+            most_runs: effort.samples(4),
+        },
+    };
+    context.say(&format!(
+        "training: {}, steps on {threads:?} threads in turn",
+        case.name
+    ));
+    let before = (process::system(), process::usage());
+    let host = context.host();
+    let samples = match session::run_interleaved(steps, &plan, context.clock, &|| host.stopped()) {
+        Ok(samples) => samples,
+        Err(never) => match never {},
+    };
+    for (arm, samples) in steps.arms.iter_mut().zip(samples) {
+        arm.complete(samples);
+    }
+    disturbance(&before)
+}
+
+fn sizes(case: &Case) -> Sizes {
+    let shape = &case.plan.shape;
+    Sizes {
+        length: case.cut.length,
+        vocab_size: shape.vocab_size,
+        d_model: shape.d_model,
+        d_ff: shape.d_ff,
+        layers: shape.layers,
+    }
+}
+
+/// Bytes by role under the names of run.json.
+fn planned(case: &Case) -> Vec<(&'static str, usize)> {
+    let plan = case.plan.memory();
+    vec![
+        ("parameters", plan.parameters),
+        ("gradients", plan.gradients),
+        ("moments", plan.moments),
+        ("activations", plan.activations),
+        ("workspace", plan.panels + plan.scratch),
+        ("tokens", case.tokens.as_bytes().len()),
+    ]
 }
 
 fn resident() -> Option<f64> {
@@ -171,7 +193,7 @@ struct Steps<'a> {
     clock: &'a Clock,
     begin: Ticks,
     trainer: Trainer,
-    dataset: &'a mut Dataset,
+    dataset: Dataset,
     batch: Batch,
     learning_rate: f32,
     observer: OperatorTimes<'a>,
@@ -189,11 +211,7 @@ struct Team {
 }
 
 impl<'a> Steps<'a> {
-    fn new(
-        context: &mut Context<'a>,
-        case: &Case,
-        dataset: &'a mut Dataset,
-    ) -> Result<Self, SuiteError> {
+    fn new(context: &mut Context<'a>, case: &Case, dataset: Dataset) -> Result<Self, SuiteError> {
         let clock = context.clock;
         let threads = context.experiment.threads.clone();
         let most = threads.iter().copied().max().unwrap_or(1);

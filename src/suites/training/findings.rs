@@ -26,7 +26,7 @@ pub(super) struct Arm {
 }
 
 /// Memory of the case.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Memory {
     /// Planned bytes by role, tokens included.
     pub(super) planned: Vec<(&'static str, usize)>,
@@ -81,6 +81,11 @@ impl Findings {
     /// Model arithmetic of one step.
     pub(super) fn flops(&self) -> f64 {
         self.tokens() * self.sizes.per_token()
+    }
+
+    /// Threads of the largest arm, measured or not: the one whose name the case's other numbers carry.
+    pub(super) fn most_threads(&self) -> usize {
+        self.arms.iter().map(|arm| arm.threads).max().unwrap_or(1)
     }
 
     /// The arm with one thread.

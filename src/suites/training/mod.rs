@@ -63,3 +63,158 @@ impl Suite for Training {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Isa;
+    use crate::kernels::gemm::Caches;
+    use crate::measure::clock::Clock;
+    use crate::model::Shape;
+    use crate::probe::Machine;
+    use crate::suites::testing::Quiet;
+    use crate::suites::{Case, Effort, Experiment, quantity};
+    use crate::text::Tokens;
+    use crate::train::data::Cut;
+    use crate::train::{Optimizer, Plan};
+    use std::sync::Arc;
+
+    /// A model of a few thousand weights and a text that it can learn.
+    fn experiment(threads: Vec<usize>) -> Experiment {
+        let shape = Shape {
+            vocab_size: 64,
+            context: 16,
+            d_model: 32,
+            heads: 2,
+            layers: 1,
+            d_ff: 48,
+            tied: true,
+        };
+        let workers = threads.iter().copied().max().unwrap_or(1);
+        let plan = Plan {
+            shape,
+            batch: 4,
+            length: 16,
+            micro_batch: 2,
+            optimizer: Optimizer::default(),
+            isa: Isa::best(),
+            caches: Caches::default(),
+            workers,
+        };
+        let documents: Vec<Vec<u32>> = (0..20)
+            .map(|document| (0..200).map(|place| (document + 3 * place) % 63).collect())
+            .collect();
+        let case = Case {
+            name: "tiny".into(),
+            config: serde_json::Value::Null,
+            plan,
+            cut: Cut {
+                length: 16,
+                batch: 4,
+                validation: 0.1,
+                seed: 1,
+            },
+            learning_rate: 1e-2,
+            tokens: Arc::new(Tokens::from_documents(&documents, 63, [0; 32])),
+            source: "invented numbers".into(),
+        };
+        Experiment {
+            effort: Effort::Quick,
+            threads,
+            isas: vec![Isa::best()],
+            counters: true,
+            cases: vec![case],
+            seconds: Some(0.5),
+        }
+    }
+
+    fn run(experiment: &Experiment, host: &Quiet) -> crate::suites::Recorder {
+        let (machine, clock) = (Machine::detect(), Clock::best());
+        let mut context = Context::new(&machine, experiment, &clock, host);
+        // The ceilings have tests of their own: they see that they are there already.
+        context
+            .recorder
+            .reading("frequency.tsc", quantity::GHZ, 1.0, "test");
+        Training.run(&mut context).unwrap();
+        context.recorder
+    }
+
+    #[test]
+    fn a_tiny_model_is_measured_from_end_to_end() {
+        let threads = (1..=Machine::detect().usable_cpus().len().min(2)).collect::<Vec<_>>();
+        let most = threads.len();
+        let host = Quiet::default();
+        let recorder = run(&experiment(threads), &host);
+        assert_eq!(host.kept.get(), 1);
+        let value = |name: &str| recorder.value(name).unwrap_or_else(|| panic!("{name}"));
+        for quantity in [
+            "tokens_per_second",
+            "step_seconds",
+            "mfu",
+            "gflops",
+            "loss",
+            "validation_loss",
+            "unigram_entropy",
+            "planned_bytes",
+            "peak_rss_bytes",
+            "speedup",
+        ] {
+            assert!(
+                value(&format!("training.tiny.t{most}.{quantity}")) > 0.0,
+                "{quantity}"
+            );
+        }
+        for operator in [
+            "embedding.forward",
+            "layernorm.backward",
+            "qkv.forward",
+            "attention.backward",
+            "head.forward",
+            "adamw.optimizer",
+            "clip.optimizer",
+            "pack.forward",
+        ] {
+            assert!(
+                value(&format!("training.tiny.{operator}.t{most}.step_seconds")) > 0.0,
+                "{operator}"
+            );
+        }
+        // Both sides of the equation come from the same measurement.
+        let suffix = format!(".t{most}.share_of_step");
+        let lost = recorder.metrics().iter().filter(|metric| {
+            metric.name.starts_with("training.tiny.lost.") && metric.name.ends_with(&suffix)
+        });
+        let lost: f64 = lost.filter_map(|metric| metric.value).sum();
+        let mfu = value(&format!("training.tiny.t{most}.mfu"));
+        assert!((lost - (1.0 - mfu)).abs() < 1e-6, "{lost} {mfu}");
+        let loss = recorder
+            .series()
+            .iter()
+            .find(|series| series.name == format!("training.tiny.t{most}.loss"))
+            .unwrap();
+        assert!(
+            loss.y.len() >= 4 && loss.y.first() > loss.y.last(),
+            "{:?}",
+            loss.y
+        );
+    }
+
+    #[test]
+    fn stopping_at_once_leaves_reasons() {
+        let host = Quiet {
+            stop_after: Some(1),
+            ..Quiet::default()
+        };
+        let recorder = run(&experiment(vec![1]), &host);
+        let speed = recorder
+            .metrics()
+            .iter()
+            .find(|metric| metric.name == "training.tiny.t1.tokens_per_second")
+            .unwrap();
+        assert!(
+            speed.value.is_none() && speed.how.contains("stopped"),
+            "{}",
+            speed.how
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use super::attribution::{self, Part, Step};
 use super::findings::{Arm, Findings, OperatorSeconds};
 use super::model_flops::Sizes;
-use super::records::exactly;
+use crate::stats::Interval;
 use crate::suites::Recorder;
 use crate::suites::quantity;
 
@@ -165,7 +165,7 @@ fn losses(recorder: &mut Recorder, findings: &Findings, arm: &Arm) {
     recorder.derived(
         &subject,
         quantity::GBPS,
-        exactly(traffic / step.seconds / 1e9),
+        Interval::exactly(traffic / step.seconds / 1e9),
         "bytes that all operators declare over the time of a step; caches serve most of them",
     );
 }

@@ -117,11 +117,7 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
         &discs.iter().copied().chain(taken).collect::<Vec<_>>(),
     );
     roofs.draw_flat(&canvas, &plot);
-    let total: f64 = view
-        .operators()
-        .iter()
-        .map(|operator| operator.seconds)
-        .sum();
+    let total = view.step_seconds().unwrap_or(f64::INFINITY);
     for (dot, (at, radius)) in dots.iter().zip(&discs) {
         let title = told(dot, total);
         canvas.hover(&title, |canvas| {
@@ -144,7 +140,7 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
 fn told(dot: &Dot, total: f64) -> String {
     let operator = &dot.operator;
     format!(
-        "{}, {}: {}, {} of the operators' time, {} GFLOP/s at {} FLOP per byte",
+        "{}, {}: {}, {} of the step, {} GFLOP/s at {} FLOP per byte",
         operator.label,
         operator.pass,
         duration(operator.seconds),
@@ -220,7 +216,7 @@ fn write_letter(canvas: &Canvas, letter: &str, (at, radius): ((f64, f64), f64), 
 fn table(view: &View<'_>) -> Markup {
     let roofs = Roofs::of(view);
     let rows = lettered(view);
-    let total: f64 = rows.iter().map(|row| row.1.seconds).sum();
+    let total = view.step_seconds().unwrap_or(f64::INFINITY);
     let share = |operator: &Operator| quantity(operator.seconds / total, "ratio");
     html! {
         table.key {
