@@ -201,7 +201,7 @@ fn the_forced_instruction_set_is_the_one_that_runs() {
     let mut command = place.train("run", &["--set", "training.max_steps=1"]);
     command.env("LOOPOS_ISA", "scalar");
     let (_, log) = ended(command, 0);
-    assert!(log.contains("scalar, 1 threads"), "{log}");
+    assert!(log.contains("scalar, 1 thread;"), "{log}");
 }
 
 #[test]

@@ -99,7 +99,17 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
     let failure = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<Failure>());
-    say("error", AnsiColor::Red, &sentence(error));
+    // Rooms name the file that they could not use: what comes bare is from writing the result.
+    let place = if error.is::<io::Error>() {
+        "cannot write to stdout: "
+    } else {
+        ""
+    };
+    say(
+        "error",
+        AnsiColor::Red,
+        &format!("{place}{}", sentence(error)),
+    );
     if let Some(help) = failure.and_then(|failure| failure.help.as_deref()) {
         say("help", AnsiColor::Cyan, help);
     }

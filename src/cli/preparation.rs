@@ -145,23 +145,27 @@ impl Prepared {
     /// What is about to happen, for the log.
     pub(crate) fn describe(&self) -> String {
         let plan = self.trainer.plan();
-        let [training, validation] = self.data.tokens();
         let count = |number: usize| grouped(number as i64);
+        let [training, validation] = self.data.tokens().map(count);
+        let parameters = count(Layout::new(&plan.shape).parameter_count());
+        let memory = Bytes(plan.memory().total() as f64);
+        let steps = match (self.state.step, self.settings.steps) {
+            (done, all) if done >= all => format!("all {} steps are done", grouped(all as i64)),
+            (done, all) => format!(
+                "steps {} to {}",
+                grouped(done as i64 + 1),
+                grouped(all as i64)
+            ),
+        };
+        let (isa, threads) = (self.workers.isa.name(), self.workers.pool.cpus().len());
+        let plural = if threads == 1 { "" } else { "s" };
         format!(
-            "data: {} tokens to train on, {} to validate on\n\
-             model: {} parameters, {} planned\n\
-             run: steps {} to {} of {} sequences x {} tokens, {} at a time; {}, {} threads; kept in {}",
-            count(training),
-            count(validation),
-            count(Layout::new(&plan.shape).parameter_count()),
-            Bytes(plan.memory().total() as f64),
-            grouped(self.state.step as i64 + 1),
-            grouped(self.settings.steps as i64),
+            "data: {training} tokens to train on, {validation} to validate on\n\
+             model: {parameters} parameters; {memory} of memory planned\n\
+             run: {steps} of {} sequences x {} tokens, {} at a time; {isa}, {threads} thread{plural}; kept in {}",
             plan.batch,
             plan.length,
             plan.micro_batch,
-            self.workers.isa.name(),
-            self.workers.pool.cpus().len(),
             self.folder.path().display(),
         )
     }

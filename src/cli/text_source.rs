@@ -7,6 +7,7 @@ use super::environment;
 use super::outcome::{Failure, warn};
 use crate::config::Config;
 use crate::text::{self, Corpus, DEFAULT_BYTES, Key, TextError, Tokenizer, Tokens};
+use crate::units::grouped;
 
 /// A text in tokens.
 pub(crate) struct Text {
@@ -40,6 +41,10 @@ pub(crate) fn read(config: &Config, tokenizer: Option<Tokenizer>) -> Result<Text
             (tokenizer, tokens, warnings)
         }
         None => {
+            let count = grouped(config.model.vocab_size as i64);
+            say(&format!(
+                "tokenizer: {count} tokens, trained on this text unless it is known already"
+            ));
             let made = text::prepare(&corpus, config.model.vocab_size, cache.as_deref())
                 .map_err(no_text)?;
             (made.tokenizer, made.tokens, made.warnings)
