@@ -1,7 +1,7 @@
 //! What a user types. The only room that prints, reads the environment or ends the program.
 //!
 //! One file per subcommand, each with `Arguments` (what may follow the word) and `run` (what it does): to add one, write the
-//! file, its `mod` line and its row in [`Command`]. Results go to stdout, progress and log to stderr.
+//! file, its `mod` line and its row in `Command`. Results go to stdout, progress and log to stderr.
 
 mod bench;
 mod completions;
@@ -9,6 +9,7 @@ mod configs;
 mod eval;
 mod generate;
 mod probe;
+mod report;
 mod train;
 
 mod environment;
@@ -29,7 +30,7 @@ use outcome::{Exit, Failure};
 
 const EXIT_CODES: &str = "\
 Results go to stdout, progress and log to stderr.
-Exit codes: 0 done, 1 failed, 2 wrong use, 3 regression, 4 inconclusive or no data, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong use, 4 inconclusive or no data, 130 interrupted.";
 
 /// Tells what this CPU really is, trains a transformer on it as fast as it can go, and shows where every lost cycle went.
 #[derive(Debug, Parser)]
@@ -54,6 +55,8 @@ enum Command {
     Eval(eval::Arguments),
     /// List, check and show configurations
     Configs(configs::Arguments),
+    /// Make the page and the pictures of a run again, from its run.json
+    Report(report::Arguments),
     /// Write a completion script for your shell
     Completions(completions::Arguments),
 }
@@ -67,6 +70,7 @@ impl Command {
             Command::Generate(arguments) => generate::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),
             Command::Configs(arguments) => configs::run(arguments),
+            Command::Report(arguments) => report::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
         }
     }

@@ -217,7 +217,7 @@ pub(crate) fn check_memory(plan: &Plan, workers: &Workers) -> Result<(), Failure
         .total() as u64
     };
     budget::check(asked, usable, needs)
-        .map_err(|error| Failure::wrong_use(&error).help(error.advice(asked)))
+        .map_err(|error| Failure::wrong_use(error).help(error.advice(asked)))
 }
 
 fn lock(config: &Config) -> Result<RunFolder, Failure> {

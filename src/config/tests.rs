@@ -1,3 +1,5 @@
+//! What the configuration reader accepts, refuses and says about it.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -113,7 +113,7 @@ pub fn write(path: &Path, tensors: &[Tensor<'_>]) -> io::Result<String> {
     })
 }
 
-/// The bytes that [`write`] makes of these tensors, all but exactly: the header is a few bytes more or less.
+/// The bytes that `write` makes of these tensors, all but exactly: the header is a few bytes more or less.
 pub fn size(tensors: &[Tensor<'_>]) -> u64 {
     let header = 8 + 128 * tensors.len() as u64;
     tensors

@@ -64,7 +64,7 @@ impl Op for GeluBackward<'_> {
 /// `gelu(x)` and its derivative: with `q = sigmoid(2 u)`, `x q` and `q + x q (1 - q) 2 u'`.
 #[inline(always)]
 pub(crate) fn gelu_lanes<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
-    const TWICE_C: f32 = 1.595_769_1; // 2 sqrt(2 / pi)
+    const TWICE_C: f32 = 1.595_769_2; // 2 sqrt(2 / pi)
     const CUBIC: f32 = 0.044_715;
     let one = s.splat(1.0);
     let square = s.mul(x, x);

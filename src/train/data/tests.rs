@@ -1,3 +1,5 @@
+//! How a corpus is cut into batches: nothing lost, nothing twice, the same for the same seed.
+
 use super::*;
 
 const END: u32 = 0;
