@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clap::builder::PossibleValue;
+
 use super::interrupt::Interrupt;
 use super::outcome::{Exit, Failure, warn};
 use crate::measure::clock::Clock;
@@ -68,13 +70,11 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// The ids that `--suite` takes: those that exist, and all of them.
-fn suites() -> Vec<&'static str> {
-    SUITES
-        .iter()
-        .map(|suite| suite.id())
-        .chain(["all"])
-        .collect()
+/// What `--suite` takes: the suites that exist, and all of them.
+fn suites() -> Vec<PossibleValue> {
+    let suite = |suite: &&dyn Suite| PossibleValue::new(suite.id()).help(suite.title());
+    let all = PossibleValue::new("all").help("All of these");
+    SUITES.iter().map(suite).chain([all]).collect()
 }
 
 impl Arguments {
@@ -128,6 +128,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let mut outcome = Ok(());
     for suite in arguments.suites() {
         if !watcher.stopped() && outcome.is_ok() {
+            context.recorder.note("method", suite.how_to_read());
             outcome = suite.run(&mut context);
         }
     }
