@@ -27,7 +27,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "config", "record", "atomic", "units",
         ],
     ),
-    ("report", &["record", "stats", "units"]),
+    ("report", &["record", "stats", "atomic", "units"]),
     (
         "cli",
         &[
