@@ -102,7 +102,16 @@ fn show(file: &str, overrides: &[String]) -> Result<String, Failure> {
 
 /// A line for each configuration, the columns under each other.
 fn list(folder: &Path) -> String {
-    let mut rows = vec![["NAME", "SIZE", "PARAMETERS", "METHOD", "DESCRIPTION"].map(str::to_owned)];
+    let mut rows = vec![
+        [
+            "NAME",
+            "WIDTH/HEADS/LAYERS/TOKENS",
+            "PARAMETERS",
+            "METHOD",
+            "DESCRIPTION",
+        ]
+        .map(str::to_owned),
+    ];
     for (name, text) in BUILT_IN {
         rows.push(row(name, Config::from_json(text)));
     }

@@ -9,6 +9,7 @@ mod configs;
 mod eval;
 mod generate;
 mod probe;
+mod report;
 mod train;
 
 mod environment;
@@ -54,6 +55,8 @@ enum Command {
     Eval(eval::Arguments),
     /// List, check and show configurations
     Configs(configs::Arguments),
+    /// Make the page and the pictures of a run again, from its run.json
+    Report(report::Arguments),
     /// Write a completion script for your shell
     Completions(completions::Arguments),
 }
@@ -67,6 +70,7 @@ impl Command {
             Command::Generate(arguments) => generate::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),
             Command::Configs(arguments) => configs::run(arguments),
+            Command::Report(arguments) => report::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
         }
     }

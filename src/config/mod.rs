@@ -151,9 +151,7 @@ impl Config {
 
 /// The configuration is valid, and what it asks for does not exist yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error(
-    "the method {method} does not exist yet: this version trains `autoregressive` only, and nothing was done"
-)]
+#[error("the method {method} does not exist yet: this version trains `autoregressive` only")]
 pub struct MethodMissing {
     /// The method asked for.
     pub method: Method,

@@ -83,7 +83,8 @@ pub enum Method {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
-    /// The highest learning rate of the schedule.
+    /// The highest learning rate of the schedule. The shipped base configuration takes that of GPT-3's smallest model (Brown et
+    /// al. 2020, table 2.1), the small one somewhat more, as smaller models bear.
     pub learning_rate: f64,
     /// Sequences in one optimizer step.
     pub batch_size: usize,

@@ -3,6 +3,7 @@
 //! No IO, no clocks: whoever wants to time an operator hands in an [`Observer`].
 
 mod activations;
+mod block;
 mod generate;
 mod kv_cache;
 mod observer;

@@ -17,6 +17,7 @@ mod tests;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::atomic;
 use crate::record::Run;
 
 /// A rendered report.
@@ -92,23 +93,9 @@ pub fn write(run: &Run, folder: &Path) -> Result<PathBuf, ReportError> {
     Ok(path)
 }
 
-/// Writes beside the target, flushes to the disk, then takes the target's name.
 fn replace(path: &Path, content: &str) -> Result<(), ReportError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = PathBuf::from(name);
-    let written = std::fs::File::create(&temporary)
-        .and_then(|mut file| {
-            file.write_all(content.as_bytes())
-                .and_then(|()| file.sync_all())
-        })
-        .and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(|source| {
-        // The error of the write matters, not that of tidying up after it.
-        let _ = std::fs::remove_file(&temporary);
-        ReportError {
-            path: path.to_owned(),
-            source,
-        }
+    atomic::write(path, |file| file.write_all(content.as_bytes())).map_err(|source| ReportError {
+        path: path.to_owned(),
+        source,
     })
 }

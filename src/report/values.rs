@@ -33,6 +33,7 @@ pub(crate) fn parts(value: f64, unit: &str) -> (String, String) {
         "ratio" => Ratio(value).to_string(),
         "bytes" => Bytes(value).to_string(),
         "seconds" => duration(value),
+        "nanoseconds" | "ns" => duration(value / 1e9),
         "count" => return (count(value), String::new()),
         "nats" => return (format!("{value:.3}"), "nats".to_owned()),
         "" => return (digits(value), String::new()),

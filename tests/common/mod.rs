@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The program, with nothing of the caller's environment that could change what it does.
-pub fn loopos(arguments: &[&str]) -> Command {
+pub(crate) fn loopos(arguments: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("loopos"));
     command
         .args(arguments)
@@ -14,13 +14,13 @@ pub fn loopos(arguments: &[&str]) -> Command {
 }
 
 /// A folder of its own with a configuration and a text.
-pub struct Workplace {
+pub(crate) struct Workplace {
     folder: tempfile::TempDir,
 }
 
 impl Workplace {
     /// A tiny model that would train for a very long time: tests end it, or bound it by `--set training.max_steps=..`.
-    pub fn new() -> Workplace {
+    pub(crate) fn new() -> Workplace {
         let folder = tempfile::tempdir().unwrap();
         let config = serde_json::json!({
             "model": {
@@ -44,17 +44,12 @@ impl Workplace {
     }
 
     /// A path in the folder.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The same as text.
-    pub fn text(&self, name: &str) -> String {
-        self.path(name).to_str().unwrap().to_owned()
-    }
-
     /// The program with its cache in this folder.
-    pub fn loopos(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn loopos(&self, arguments: &[&str]) -> Command {
         let mut command = loopos(arguments);
         command
             .env("XDG_CACHE_HOME", self.path("cache"))
@@ -63,7 +58,7 @@ impl Workplace {
     }
 
     /// `loopos train` on one thread into the folder `out`, with more arguments.
-    pub fn train(&self, out: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn train(&self, out: &str, arguments: &[&str]) -> Command {
         let mut command = self.loopos(&[
             "train",
             "--config",
@@ -95,7 +90,7 @@ fn text(seed: u32) -> String {
 }
 
 /// The newest checkpoint of a run and its step.
-pub fn newest(run: &Path) -> Option<(u64, PathBuf)> {
+pub(crate) fn newest(run: &Path) -> Option<(u64, PathBuf)> {
     let step = |path: &Path| {
         path.file_name()?
             .to_str()?

@@ -36,4 +36,4 @@ pub use multiply::{Right, Store, multiply, workspace_len};
 pub use pack::{PackedRight, pack_right, packed_right_len};
 #[cfg(test)]
 pub(crate) use reference::gelu as reference_gelu;
-pub(crate) use tile::{Tile, multiply_tile};
+pub(crate) use tile::{Tile, multiply_tile, write_tile};

@@ -43,10 +43,7 @@ pub(crate) unsafe fn multiply_tile<S: Simd, const ROWS: usize, const VECTORS: us
     s: S,
     tile: &Tile,
 ) {
-    // C comes from L3 or memory while the products run: fetched after them, it would cost its whole latency.
-    for i in 0..tile.rows {
-        prefetch(tile.c.wrapping_add(i * tile.c_stride), tile.columns);
-    }
+    tile.prefetch();
     let mut sums = [[s.splat(0.0); VECTORS]; ROWS];
     let (mut a, mut b) = (tile.a, tile.b);
     for _ in 0..tile.depth {
@@ -66,6 +63,30 @@ pub(crate) unsafe fn multiply_tile<S: Simd, const ROWS: usize, const VECTORS: us
             b = b.add(VECTORS * S::LANES);
         }
     }
+    // SAFETY: passed on.
+    unsafe { write_tile(s, tile, sums) }
+}
+
+impl Tile {
+    /// Asks for C before the products: fetched after them, it would cost the whole latency of L3 or memory.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self) {
+        for i in 0..self.rows {
+            prefetch(self.c.wrapping_add(i * self.c_stride), self.columns);
+        }
+    }
+}
+
+/// Stores `sums` to C or adds them, as `tile` says.
+///
+/// # Safety
+/// - `tile` keeps its promises for `ROWS` x `VECTORS`.
+#[inline(always)]
+pub(crate) unsafe fn write_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    s: S,
+    tile: &Tile,
+    sums: [[S::V; VECTORS]; ROWS],
+) {
     if tile.rows == ROWS && tile.columns == VECTORS * S::LANES {
         for (i, sums) in sums.into_iter().enumerate() {
             for (v, sum) in sums.into_iter().enumerate() {

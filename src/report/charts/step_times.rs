@@ -4,6 +4,7 @@ use super::{Chart, Frame, Span, Subject};
 use crate::report::draw::{Align, Axis, Canvas, Ink, Plot, Stroke, Svg, Type, extent, width};
 use crate::report::values::duration;
 use crate::report::view::{Input, View, points};
+use crate::stats::summary;
 
 /// The row of the list.
 pub(super) const CHART: Chart = Chart {
@@ -27,16 +28,6 @@ fn inputs(view: &View<'_>) -> Vec<Input> {
     .collect()
 }
 
-/// The value that a share of the sorted values lies below, interpolated.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let (below, above) = (
-        sorted[place.floor() as usize],
-        sorted[place.ceil() as usize],
-    );
-    below + (above - below) * place.fract()
-}
-
 fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     let series = view.series(&view.name("training", "step_seconds"));
     let steps: Vec<(f64, f64)> = series
@@ -45,15 +36,15 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
         .into_iter()
         .filter_map(|point| Some((point.0, point.1?)))
         .collect();
-    let mut sorted: Vec<f64> = steps.iter().map(|step| step.1).collect();
-    sorted.sort_by(f64::total_cmp);
+    let times: Vec<f64> = steps.iter().map(|step| step.1).collect();
     let (Some((first, last)), Some((fastest, slowest))) = (
         extent(steps.iter().map(|step| step.0)),
-        extent(sorted.iter().copied()),
+        extent(times.iter().copied()),
     ) else {
         return Err(super::reasons(&inputs(view)));
     };
-    let [lower, median, upper] = [0.25, 0.5, 0.75].map(|share| quantile(&sorted, share));
+    let quantile = |share: f64| summary::quantile(&times, share).unwrap_or(fastest);
+    let [lower, median, upper] = [0.25, 0.5, 0.75].map(quantile);
     let scale = if slowest < 1.0 {
         (1e3, "ms")
     } else {
@@ -87,7 +78,7 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
             content(&canvas)
         }
     }
-    histogram(&canvas, &plot, &sorted, scale.0, gap);
+    histogram(&canvas, &plot, &times, scale.0, gap);
     canvas.text(
         (canvas.width, 6.0),
         &label,
@@ -115,11 +106,11 @@ fn band(canvas: &Canvas, plot: &Plot<'_>, lower: f64, upper: f64) {
 }
 
 /// How often each time occurs, as bars that grow to the right.
-fn histogram(canvas: &Canvas, plot: &Plot<'_>, sorted: &[f64], scale: f64, room: f64) {
+fn histogram(canvas: &Canvas, plot: &Plot<'_>, times: &[f64], scale: f64, room: f64) {
     const BINS: usize = 28;
     let (_, (low, high)) = plot.ends();
     let mut counts = [0usize; BINS];
-    for seconds in sorted {
+    for seconds in times {
         let bin = ((seconds * scale - low) / (high - low) * BINS as f64) as usize;
         counts[bin.min(BINS - 1)] += 1;
     }
@@ -134,20 +125,5 @@ fn histogram(canvas: &Canvas, plot: &Plot<'_>, sorted: &[f64], scale: f64, room:
             Ink::Blue,
             0.3,
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quantile;
-
-    #[test]
-    fn quantiles_interpolate() {
-        let sorted = [1.0, 2.0, 3.0, 4.0];
-        assert_eq!(
-            [0.0, 0.5, 1.0].map(|share| quantile(&sorted, share)),
-            [1.0, 2.5, 4.0]
-        );
-        assert_eq!(quantile(&[7.0], 0.75), 7.0);
     }
 }

@@ -60,7 +60,7 @@ impl Axis {
     /// A logarithmic axis with ticks at the powers of ten, and at 2 and 5 where the range is short.
     pub(crate) fn decades(low: f64, high: f64) -> Self {
         let (low, high) = positive(low, high);
-        let short = (high / low).log10() < 2.2;
+        let short = (high / low).log10() < 3.0;
         let factors: &[f64] = if short { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
         let all = (first..=last)

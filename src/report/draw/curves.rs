@@ -2,6 +2,9 @@
 
 use super::{Align, Area, Axis, Canvas, Ink, Plot, Point, Stroke, Type, fit, spread, width};
 
+/// Dots that a curve gets at most.
+const MOST_DOTS: usize = 400;
+
 /// One curve with its name.
 pub(crate) struct Curve {
     /// Its name, written at its end.
@@ -10,8 +13,8 @@ pub(crate) struct Curve {
     pub(crate) points: Vec<Point>,
     /// Its look.
     pub(crate) stroke: Stroke,
-    /// Each point gets a dot.
-    pub(crate) dots: bool,
+    /// Radius of a dot at each point; 0 for none.
+    pub(crate) dots: f64,
     /// What the pointer learns; empty for nothing.
     pub(crate) hover: String,
 }
@@ -23,7 +26,7 @@ impl Curve {
             label: label.into(),
             points,
             stroke: Stroke::solid(ink, 1.8),
-            dots: false,
+            dots: 0.0,
             hover: String::new(),
         }
     }
@@ -44,7 +47,16 @@ impl Curve {
 
     /// With a dot at each point.
     pub(crate) fn dotted(self) -> Self {
-        Self { dots: true, ..self }
+        Self { dots: 3.2, ..self }
+    }
+
+    /// Dots without a line: samples that do not follow from each other.
+    pub(crate) fn scattered(self) -> Self {
+        Self {
+            dots: 1.7,
+            stroke: self.stroke.faint(0.0),
+            ..self
+        }
     }
 
     fn last(&self) -> Option<(f64, f64)> {
@@ -96,14 +108,14 @@ pub(crate) fn draw<'a>(
     for curve in curves {
         let content = |plot: &mut Plot<'_>| {
             plot.curve(&curve.points, curve.stroke);
-            if curve.dots && curve.points.len() <= 64 {
-                for (x, y) in curve
-                    .points
-                    .iter()
-                    .filter_map(|point| Some((point.0, point.1?)))
-                {
-                    canvas.dot(plot.at(x, y), 3.2, curve.stroke.ink, 1.0);
-                }
+            let step = curve.points.len().div_ceil(MOST_DOTS).max(1);
+            let known = curve
+                .points
+                .iter()
+                .step_by(step)
+                .filter_map(|point| Some((point.0, point.1?)));
+            for (x, y) in known.filter(|_| curve.dots > 0.0) {
+                canvas.dot(plot.at(x, y), curve.dots, curve.stroke.ink, 1.0);
             }
         };
         if curve.hover.is_empty() {

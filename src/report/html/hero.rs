@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 
 use crate::record::{Metric, Summary};
-use crate::report::charts::ceilings;
 use crate::report::draw::clean;
 use crate::report::values::{self, duration, interval, many, quantity, words};
 use crate::report::view::{View, at_threads, origin, points};
@@ -42,6 +41,7 @@ fn losses<'a>(view: &View<'a>) -> Vec<Loss<'a>> {
 pub(super) fn hero(view: &View<'_>) -> Markup {
     html! {
         (machine(view))
+        (cautions(view))
         div.grid {
             @if view.case.is_some() {
                 (speed(view))
@@ -55,6 +55,18 @@ pub(super) fn hero(view: &View<'_>) -> Markup {
             }
         }
     }
+}
+
+/// What limits how far the numbers can be believed stands before them.
+fn cautions(view: &View<'_>) -> Markup {
+    let limits: Vec<_> = view
+        .run
+        .notes
+        .iter()
+        .filter(|note| note.topic == "limits")
+        .take(3)
+        .collect();
+    html! { @for note in limits { p.caution { b { "Mind: " } (clean(&note.text)) } } }
 }
 
 fn machine(view: &View<'_>) -> Markup {
@@ -174,11 +186,10 @@ fn attainable(view: &View<'_>) -> Markup {
     let metric = view.metric(&view.name("training", "mfu"));
     let value = metric.and_then(|metric| values::known(metric.value));
     let achieved = view.value(&view.name("training", "gflops"));
-    let peaks = ceilings::nearest(ceilings::arithmetic(view), view.threads);
-    let peak = peaks
-        .iter()
-        .filter_map(|peak| Some((peak, peak.value()?)))
-        .max_by(|a, b| a.1.total_cmp(&b.1));
+    // The peak that the share is of: what the ceilings measured at another time may differ.
+    let peak = achieved
+        .zip(value.filter(|share| *share > 0.0))
+        .map(|(achieved, share)| achieved / share);
     html! {
         section.card.third {
             p.lab { "Of what this machine can give" }
@@ -188,9 +199,7 @@ fn attainable(view: &View<'_>) -> Markup {
                 dl.pairs {
                     @if let Some(interval) = interval(metric) { dt { "95 % interval" } dd { (interval) } }
                     @if let Some(achieved) = achieved { dt { "training" } dd { (digits(achieved)) " GFLOP/s" } }
-                    @if let Some((peak, gflops)) = peak {
-                        dt { "FMA peak, " (peak.label) } dd { (digits(gflops)) " GFLOP/s" }
-                    }
+                    @if let Some(peak) = peak { dt { "FMA peak meanwhile" } dd { (digits(peak)) " GFLOP/s" } }
                 }
                 p.sub { (values::capital(origin(metric.provenance))) ": " (clean(&metric.how)) }
             } @else { (unavailable(metric)) }

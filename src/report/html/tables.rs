@@ -66,16 +66,23 @@ fn pivot(title: &str, how: &str, head: &str, ceilings: &[Ceiling<'_>]) -> Markup
     }
 }
 
-/// Metrics without a value, gathered by the reason they give.
+/// Metrics without a value, gathered by the reason they give; what a reason adds in brackets about the one metric is left
+/// to the table of all numbers.
 fn unknown<'a>(metrics: impl Iterator<Item = &'a Metric>) -> Vec<(Vec<String>, String)> {
     let mut reasons: Vec<(Vec<String>, String)> = Vec::new();
     for metric in metrics.filter(|metric| known(metric.value).is_none()) {
         let name = at_threads(&metric.name).map_or(metric.name.as_str(), |parts| parts.2);
         let name = words(name);
-        match reasons.iter_mut().find(|known| known.1 == metric.how) {
+        let reason = match metric.how.trim_end_matches('.').strip_suffix(')') {
+            Some(start) => start
+                .split_once(" (")
+                .map_or(metric.how.as_str(), |parts| parts.0),
+            None => metric.how.as_str(),
+        };
+        match reasons.iter_mut().find(|known| known.1 == reason) {
             Some(known) if known.0.contains(&name) => {}
             Some(known) => known.0.push(name),
-            None => reasons.push((vec![name], metric.how.clone())),
+            None => reasons.push((vec![name], reason.to_owned())),
         }
     }
     reasons
