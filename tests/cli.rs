@@ -71,7 +71,16 @@ fn help_goes_to_stdout_and_names_the_exit_codes() {
 #[test]
 fn every_word_has_help_with_an_example() {
     let words = words();
-    for word in ["probe", "bench", "train", "generate", "eval", "report", "configs", "completions"] {
+    for word in [
+        "probe",
+        "bench",
+        "train",
+        "generate",
+        "eval",
+        "report",
+        "configs",
+        "completions",
+    ] {
         assert!(
             words.iter().any(|found| found == word),
             "{word} is not in {words:?}"
