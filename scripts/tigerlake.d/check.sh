@@ -52,6 +52,7 @@ expect() {
 }
 
 for guest in enabled refused; do
+  sed -i 's/\x1b\[[0-9;]*m//g' "$checks/$guest"
   printf '\n-- AVX-512 %s\n' "$guest"
   cat "$checks/$guest"
 done
