@@ -51,7 +51,7 @@ boot() {
   TERM=xterm timeout "$limit" script -qec "bochs -q -f '$work/bochsrc' -rc '$work/debugger'" /dev/null </dev/null >"$work/screen" 2>&1 &
   emulator=$!
   # shellcheck disable=SC2064
-  trap "kill $emulator 2>/dev/null; rm -rf '$work'" EXIT
+  trap "kill $emulator 2>/dev/null || true; rm -rf '$work'" EXIT
   # Prints what the guest says as it says it; the output is over when the guest has ended or the emulator has.
   tail -s 0.2 -n +1 -f --pid="$emulator" "$work/serial" | sed -u -n -e 's/\r$//' -e '/^guest ends/q' -e '/^guest begins/,${//!p}' || true
   kill "$emulator" 2>/dev/null || true
