@@ -21,10 +21,10 @@ strip -o "$checks/root/bin/loopos" "$(dirname "$(program src/lib.rs)")/../loopos
 # The tests of each guest. Blocks of a product that are larger than a cache are the same for every ISA and take minutes of emulated
 # floating point, so they are left to the host; of the parity tests the smaller models train here.
 kernels='lib-tests kernels:: --skip across_blocks --test-threads=1'
-enabled="loopos probe
+enabled="NO_COLOR=1 loopos probe
 export LOOPOS_ISA=avx512 LOOPOS_EXPECT_ISA=avx512
 $kernels && parity-tests tied the_expected --test-threads=1"
-refused="loopos probe
+refused="NO_COLOR=1 loopos probe
 LOOPOS_ISA=avx512 lib-tests the_forced_isa --test-threads=1 2>&1 | grep -A1 panicked
 export LOOPOS_EXPECT_ISA=avx2
 parity-tests the_expected || exit
@@ -58,12 +58,12 @@ done
 
 printf '\nTiger Lake, emulated, in %d s\n' $((SECONDS - started))
 echo 'AVX-512 enabled:'
-expect enabled 'AVX-512 +●F ●DQ ●CD ●BW ●VL' 'loopos probe finds AVX-512 usable'
+expect enabled 'AVX-512 +●F +●DQ +●CD +●BW +●VL' 'loopos probe finds AVX-512 usable'
 expect enabled 'the_forced_isa_is_the_one_that_runs \.\.\. ok' 'the kernel tests ran on AVX-512 alone'
 expect enabled 'the_expected_isa_runs \.\.\. ok' 'the trainer ran on AVX-512'
 expect enabled '^test untied_model_agrees_with_pytorch \.\.\. ok' 'ten training steps agree with PyTorch'
 echo 'AVX-512 in the CPU, refused by the system:'
-expect refused 'AVX-512 +○F ○DQ ○CD ○BW ○VL' 'loopos probe finds AVX-512 in the CPU and not enabled'
+expect refused 'AVX-512 +○F +○DQ +○CD +○BW +○VL' 'loopos probe finds AVX-512 in the CPU and not enabled'
 expect refused 'Unavailable.*avx512' 'forcing AVX-512 is refused with the reason'
 expect refused 'the_expected_isa_runs \.\.\. ok' 'the same binary chooses AVX2'
 expect refused 'the_forced_isa_is_the_one_that_runs \.\.\. ok' 'the kernel tests ran on AVX2'
