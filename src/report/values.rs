@@ -98,9 +98,9 @@ pub(crate) fn operator(name: &str) -> String {
 /// An identifier as words: `attention_below_peak` is `attention below peak`, `mlp_up` is `MLP up`.
 pub(crate) fn words(identifier: &str) -> String {
     let word = |word: &str| match word {
-        "mlp" | "qkv" | "rss" | "mfu" | "gemm" | "simd" | "fma" | "tlb" | "ipc" => {
-            word.to_uppercase()
-        }
+        "mlp" | "qkv" | "rss" | "mfu" | "gemm" | "simd" | "fma" | "tlb" | "dtlb" | "itlb"
+        | "ipc" | "cpu" => word.to_uppercase(),
+        "flops" => "FLOPs".to_owned(),
         "l1d" => "L1d".to_owned(),
         "l1" | "l2" | "l3" => word.to_uppercase(),
         "adamw" => "AdamW".to_owned(),

@@ -15,7 +15,7 @@ pub(super) const CHART: Chart = Chart {
     title: "Bandwidth by working set",
     how_to_read: "Dashed lines are the cache sizes that the machine claims: a step down at the line means that the claim is true.",
     subject: Subject::Machine,
-    span: Span::Full,
+    span: Span::Half,
     suite: "ceilings",
     inputs,
     draw,

@@ -78,7 +78,7 @@ impl Canvas {
             Stroke::solid(Ink::Soft, 1.0),
         );
         self.text((area.x, area.y + 6.0), y_title, Type::plain(Ink::Soft));
-        let end = (inner.x + inner.width, area.y + area.height - 6.0);
+        let end = (inner.x + inner.width, area.y + area.height - 8.0);
         self.text(end, x_title, Type::plain(Ink::Soft).align(Align::End));
         Plot {
             canvas: self,
