@@ -96,7 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     while made < arguments.tokens && !interrupt.stop().load(Ordering::Relaxed) {
         let token = workers
             .pool
-            .install(|| generator.next(&workers.compute(), &parameters));
+            .assemble(|| generator.next(&workers.compute(), &parameters));
         if token == tokenizer.end_of_text() {
             break;
         }

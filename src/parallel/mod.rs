@@ -4,10 +4,12 @@
     reason = "binding a thread to a CPU is a system call, and the floating-point mode a register"
 )]
 
-use rayon::{
-    ThreadPool, ThreadPoolBuilder,
-    iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator},
-};
+mod crew;
+
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use crew::Crew;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::kernels::Team;
 
@@ -16,6 +18,9 @@ use crate::kernels::Team;
 pub struct Pool {
     threads: ThreadPool,
     cpus: Vec<usize>,
+    crew: Crew,
+    /// Held while the crew has a leader.
+    leading: Mutex<()>,
 }
 
 /// Why a pool could not be built.
@@ -60,6 +65,8 @@ impl Pool {
         Ok(Pool {
             threads,
             cpus: cpus.to_vec(),
+            crew: Crew::new(),
+            leading: Mutex::new(()),
         })
     }
 
@@ -68,34 +75,79 @@ impl Pool {
         &self.cpus
     }
 
-    /// Runs `f` on a thread of the pool: teams that it starts from there wake no one who is awake already.
+    /// Runs `f` on a thread of the pool, where rayon's iterators use all of its threads.
     pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
         self.threads.install(f)
     }
 
+    /// Runs `f` on the pool's first thread while all others stand by for the teams that `f` runs: worth it wherever one
+    /// parallel kernel follows another. Standing by takes their CPUs for some 100 us after each job, then they sleep.
+    pub fn assemble<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        if self.crew.is_led_here() || Crew::busy_worker().is_some() {
+            return f();
+        }
+        let Some(_leading) = self.may_lead() else {
+            return f();
+        };
+        self.crew.open();
+        // Only the first thread takes `f` and leaves the result.
+        let (f, result) = (Mutex::new(Some(f)), Mutex::new(None));
+        self.threads.broadcast(|context| {
+            if context.index() > 0 {
+                self.crew.stand_by(context.index());
+                return;
+            }
+            let taken = f.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let value = self.crew.lead(|| taken.map(|f| f()));
+            *result.lock().unwrap_or_else(PoisonError::into_inner) = value;
+        });
+        let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
+        result.expect("the first thread ran it, or its panic went on from the broadcast")
+    }
+
+    /// The right to lead, after whoever leads now. A thread of this pool does not wait for it: the leader may wait for that
+    /// thread, which then works alone.
+    fn may_lead(&self) -> Option<MutexGuard<'_, ()>> {
+        if self.threads.current_thread_index().is_none() {
+            return Some(self.leading.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        match self.leading.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     /// Runs `f(index)` once on every thread of the pool at the same time.
+    ///
+    /// # Panics
+    /// Inside of [`Pool::assemble`], where the other threads are taken.
     pub fn on_each(&self, f: impl Fn(usize) + Sync) {
+        assert!(!self.crew.is_led_here(), "the threads stand by for a team");
         self.threads.broadcast(|context| f(context.index()));
     }
 }
 
-// SAFETY: rayon runs each item once and returns when all have run. The worker number is the index of the pool's thread that
-// runs the item: a thread runs one item at a time, because kernels never wait inside one.
+// SAFETY: the crew runs each task once and returns when all have ended. Worker numbers are those of the pool's threads; a thread
+// runs one task at a time, or tasks of a team inside of its own task.
 unsafe impl Team for Pool {
     fn workers(&self) -> usize {
         self.cpus.len()
     }
 
     fn run(&self, tasks: usize, f: &(dyn Fn(usize, usize) + Sync)) {
-        if tasks == 0 {
-            return;
+        if let Some(worker) = Crew::busy_worker() {
+            (0..tasks).for_each(|task| f(task, worker));
+        } else {
+            self.assemble(|| {
+                if self.crew.is_led_here() {
+                    self.crew.run(tasks, f);
+                } else {
+                    let worker = self.threads.current_thread_index().unwrap_or(0);
+                    (0..tasks).for_each(|task| f(task, worker));
+                }
+            });
         }
-        self.threads.install(|| {
-            (0..tasks)
-                .into_par_iter()
-                .with_max_len(1)
-                .for_each(|task| f(task, rayon::current_thread_index().unwrap_or(0)));
-        });
     }
 }
 
@@ -145,6 +197,88 @@ mod tests {
             busy[worker].fetch_sub(1, Relaxed);
         });
         assert!(counts.iter().all(|count| count.load(Relaxed) == 1));
+    }
+
+    #[test]
+    fn an_assembled_pool_runs_job_after_job() {
+        let pool = Pool::new(&[0, 0]).expect("two threads");
+        let sum = AtomicUsize::new(0);
+        let jobs = pool.assemble(|| {
+            for tasks in 0..200 {
+                pool.run(tasks, &|task, _| {
+                    sum.fetch_add(task + 1, Relaxed);
+                });
+                assert_eq!(sum.swap(0, Relaxed), tasks * (tasks + 1) / 2);
+                if tasks % 50 == 0 {
+                    // Long enough for the others to fall asleep.
+                    std::thread::sleep(std::time::Duration::from_millis(2));
+                }
+            }
+            200
+        });
+        assert_eq!(jobs, 200);
+    }
+
+    #[test]
+    fn a_team_inside_of_a_task_runs_alone() {
+        let pool = Pool::new(&[0, 0]).expect("two threads");
+        let count = AtomicUsize::new(0);
+        pool.run(4, &|_, worker| {
+            pool.run(5, &|_, inner| {
+                assert_eq!(inner, worker);
+                count.fetch_add(1, Relaxed);
+            });
+        });
+        assert_eq!(count.into_inner(), 20);
+    }
+
+    #[test]
+    fn a_panic_in_a_task_reaches_the_caller_after_all_tasks() {
+        let pool = Pool::new(&[0, 0]).expect("two threads");
+        let count = AtomicUsize::new(0);
+        let run = std::panic::AssertUnwindSafe(|| {
+            pool.run(8, &|task, _| {
+                count.fetch_add(1, Relaxed);
+                assert_ne!(task, 3, "this is the third task");
+            });
+        });
+        assert!(std::panic::catch_unwind(run).is_err());
+        assert_eq!(count.load(Relaxed), 8);
+        pool.run(2, &|_, _| {
+            count.fetch_add(1, Relaxed);
+        });
+        assert_eq!(count.into_inner(), 10, "the pool works on");
+    }
+
+    #[test]
+    fn callers_on_several_threads_take_turns() {
+        let pool = Pool::new(&[0, 0]).expect("two threads");
+        let count = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    pool.run(25, &|_, _| {
+                        count.fetch_add(1, Relaxed);
+                    });
+                });
+            }
+        });
+        assert_eq!(count.into_inner(), 100);
+    }
+
+    #[test]
+    fn a_thread_of_the_pool_does_not_wait_for_a_leader_that_waits_for_it() {
+        let pool = Pool::new(&[0, 0]).expect("two threads");
+        let count = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    pool.install(|| pool.run(50, &|_, _| _ = count.fetch_add(1, Relaxed)))
+                });
+                scope.spawn(|| pool.run(50, &|_, _| _ = count.fetch_add(1, Relaxed)));
+            }
+        });
+        assert_eq!(count.into_inner(), 300);
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl Trainer {
         observer: &mut dyn Observer,
     ) -> StepReport {
         let pool = Arc::clone(&self.pool);
-        pool.install(|| {
+        pool.assemble(|| {
             let loss = self.accumulate(batch, observer);
             let compute = compute(&self.plan, &*pool);
             let grad_norm = global_norm(&compute, &self.gradients, &mut self.partial, observer);
@@ -198,7 +198,7 @@ impl Trainer {
     /// The mean loss of `batch` over the targets that count; 0 where none does.
     pub fn evaluate(&mut self, batch: &Batch) -> f64 {
         let pool = Arc::clone(&self.pool);
-        pool.install(|| {
+        pool.assemble(|| {
             let compute = compute(&self.plan, &*pool);
             self.pack(&compute, false, &mut Unobserved);
             let mut sum = 0.0;
@@ -226,7 +226,7 @@ impl Trainer {
     /// The logits of every token of `batch`, tokens x V: for checks and export, not for speed.
     pub fn logits(&mut self, batch: &Batch) -> Vec<f32> {
         let pool = Arc::clone(&self.pool);
-        pool.install(|| {
+        pool.assemble(|| {
             let compute = compute(&self.plan, &*pool);
             self.pack(&compute, false, &mut Unobserved);
             let mut logits = Vec::with_capacity(batch.inputs.len() * self.plan.shape.vocab_size);

@@ -1,0 +1,218 @@
+//! Fork and join without a system call while work keeps coming: the threads of a pool stand by and take numbered tasks.
+//!
+//! A step of training forks some eight hundred times. Waking a sleeping thread costs tens of microseconds, in a virtual
+//! machine more, so the threads spin for a while before they sleep, as OpenMP's do. Tasks are taken one by one from a common
+//! counter: a thread that the system took away delays only the task it holds.
+#![allow(
+    unsafe_code,
+    reason = "the leader's closure is lent to the other threads for the time of one job"
+)]
+
+use std::{
+    any::Any,
+    cell::Cell,
+    hint::spin_loop,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    ptr,
+    sync::{
+        Condvar, Mutex, PoisonError,
+        atomic::{
+            AtomicPtr, AtomicU64, AtomicUsize,
+            Ordering::{Acquire, Relaxed, Release, SeqCst},
+        },
+    },
+    thread,
+};
+
+/// What a job runs: task and worker number.
+pub(super) type Task<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// Looks at the counter before a thread yields, some 50 us: longer than the usual pause between two jobs of a step.
+const SPINS: usize = 1 << 10;
+/// Yields before a thread sleeps.
+const YIELDS: usize = 64;
+
+/// The number of a job, above the next task of it.
+const JOB: u64 = 1 << TASK_BITS;
+const TASK_BITS: u32 = 32;
+/// In place of a job: everyone goes home.
+const OVER: u64 = u64::MAX;
+
+thread_local! {
+    /// The worker as which this thread runs a task now: teams inside of it run alone.
+    static WORKER: Cell<Option<usize>> = const { Cell::new(None) };
+    /// The crew that this thread leads now.
+    static LED: Cell<*const Crew> = const { Cell::new(ptr::null()) };
+}
+
+/// Threads that stand by for the jobs of one leader.
+#[derive(Debug)]
+pub(super) struct Crew {
+    /// Job and next task; every thread watches it.
+    counter: Line<AtomicU64>,
+    /// Tasks of the job that ended.
+    ended: Line<AtomicUsize>,
+    /// Tasks of the job.
+    tasks: AtomicUsize,
+    /// A pointer to the leader's [`Task`].
+    task: AtomicPtr<()>,
+    sleepers: AtomicUsize,
+    sleep: Mutex<()>,
+    wake: Condvar,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+/// Alone in its pair of cache lines.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Line<T>(T);
+
+impl Crew {
+    pub(super) fn new() -> Crew {
+        Crew {
+            counter: Line(AtomicU64::new(0)),
+            ended: Line(AtomicUsize::new(0)),
+            tasks: AtomicUsize::new(0),
+            task: AtomicPtr::new(ptr::null_mut()),
+            sleepers: AtomicUsize::new(0),
+            sleep: Mutex::new(()),
+            wake: Condvar::new(),
+            panic: Mutex::new(None),
+        }
+    }
+
+    /// To be called before the leader and the others come.
+    pub(super) fn open(&self) {
+        self.counter.0.store(0, SeqCst);
+    }
+
+    /// Runs `f` as the leader; the threads in [`Crew::stand_by`] go home when it ends, however it ends.
+    pub(super) fn lead<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Ends<'a>(&'a Crew, *const Crew);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                LED.set(self.1);
+                self.0.publish(OVER);
+            }
+        }
+        let _ends = Ends(self, LED.replace(self));
+        f()
+    }
+
+    /// Whether the calling thread leads this crew.
+    pub(super) fn is_led_here(&self) -> bool {
+        ptr::eq(LED.get(), self)
+    }
+
+    /// The worker as which the calling thread runs a task.
+    pub(super) fn busy_worker() -> Option<usize> {
+        WORKER.get()
+    }
+
+    /// Runs `f(task, worker)` for every task in `0..tasks` on the leader, which is worker 0, and whoever stands by.
+    pub(super) fn run(&self, tasks: usize, f: Task<'_>) {
+        assert!(tasks < JOB as usize, "too many tasks for one job");
+        self.ended.0.store(0, Relaxed);
+        self.tasks.store(tasks, Relaxed);
+        self.task.store((&raw const f).cast_mut().cast(), Relaxed);
+        let job = (self.counter.0.load(Relaxed) | (JOB - 1)).wrapping_add(1);
+        self.publish(job);
+        self.take_tasks(job, 0);
+        // Nobody may leave while a task that borrows from the caller runs.
+        let mut waited = 0;
+        while self.ended.0.load(Acquire) < tasks {
+            wait(&mut waited);
+        }
+        if let Some(panic) = self
+            .panic
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Takes tasks of the leader's jobs as worker `worker` until the leader ends.
+    pub(super) fn stand_by(&self, worker: usize) {
+        let (mut seen, mut waited) = (0, 0);
+        loop {
+            let counter = self.counter.0.load(Acquire);
+            if counter == OVER {
+                return;
+            }
+            if counter >> TASK_BITS != seen {
+                seen = counter >> TASK_BITS;
+                self.take_tasks(seen << TASK_BITS, worker);
+                waited = 0;
+            } else if !wait(&mut waited) {
+                self.sleep_until_changed(seen);
+                waited = 0;
+            }
+        }
+    }
+
+    /// Takes tasks of `job` while it has any and is the current one.
+    fn take_tasks(&self, job: u64, worker: usize) {
+        let tasks = self.tasks.load(Relaxed);
+        let task = self.task.load(Relaxed);
+        let mut counter = self.counter.0.load(Acquire);
+        while counter & !(JOB - 1) == job && ((counter & (JOB - 1)) as usize) < tasks {
+            if let Err(now) =
+                self.counter
+                    .0
+                    .compare_exchange_weak(counter, counter + 1, SeqCst, Acquire)
+            {
+                counter = now;
+                continue;
+            }
+            // SAFETY: the exchange took a task of `job`, so `tasks` and `task`, written before the job was published and not
+            // again before all of its tasks ended, are those of `job`, and `run` keeps the closure until this task ended.
+            let f = unsafe { *task.cast::<Task<'_>>() };
+            let index = (counter & (JOB - 1)) as usize;
+            WORKER.set(Some(worker));
+            let result = catch_unwind(AssertUnwindSafe(|| f(index, worker)));
+            WORKER.set(None);
+            if let Err(panic) = result {
+                *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+            }
+            self.ended.0.fetch_add(1, Release);
+            counter = self.counter.0.load(Acquire);
+        }
+    }
+
+    fn publish(&self, counter: u64) {
+        self.counter.0.store(counter, SeqCst);
+        if self.sleepers.load(SeqCst) > 0 {
+            drop(self.sleep.lock());
+            self.wake.notify_all();
+        }
+    }
+
+    fn sleep_until_changed(&self, seen: u64) {
+        let mut guard = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sleepers.fetch_add(1, SeqCst);
+        loop {
+            let counter = self.counter.0.load(SeqCst);
+            if counter == OVER || counter >> TASK_BITS != seen {
+                break;
+            }
+            guard = self
+                .wake
+                .wait(guard)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        self.sleepers.fetch_sub(1, SeqCst);
+    }
+}
+
+/// A moment more; false once it is time to sleep.
+fn wait(waited: &mut usize) -> bool {
+    *waited += 1;
+    if *waited < SPINS {
+        spin_loop();
+    } else {
+        thread::yield_now();
+    }
+    *waited < SPINS + YIELDS
+}
