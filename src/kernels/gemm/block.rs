@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::{
     epilogue::{Place, SharedEpilogue},
+    operand::Operand,
     tile::Tile,
 };
 use crate::kernels::isa::{Op, Simd};
@@ -24,11 +25,10 @@ unsafe impl Sync for Target {}
 
 /// A block of C: `rows` x `columns`, both starting at a tile's edge.
 pub(crate) struct Block<'a> {
-    /// Panels of the whole of A, `depth` steps each.
-    pub(crate) a: &'a [f32],
-    /// Panels of the whole of B, `b_depth` steps each, of which `depth` are used.
-    pub(crate) b: &'a [f32],
-    pub(crate) b_depth: usize,
+    /// The whole of A.
+    pub(crate) a: Operand<'a>,
+    /// The whole of B.
+    pub(crate) b: Operand<'a>,
     /// K.
     pub(crate) depth: usize,
     /// Steps of K in one slice.
@@ -47,6 +47,7 @@ impl Op for Block<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         let (tile_rows, tile_columns) = (S::TILE_ROWS, S::TILE_VECTORS * S::LANES);
+        let packed = self.a.is_packed() && self.b.is_packed();
         let mut from = 0;
         loop {
             let depth = self.slice.min(self.depth - from);
@@ -54,10 +55,9 @@ impl Op for Block<'_> {
             // Rows outside, columns inside: C is written along its rows, and the block of B is read from L2 once for
             // every panel of A.
             for row in self.rows.clone().step_by(tile_rows) {
-                let a = &self.a[row * self.depth + from * tile_rows..][..depth * tile_rows];
+                let (a, a_line, a_step) = self.a.at(row, from, depth);
                 for column in self.columns.clone().step_by(tile_columns) {
-                    let b = &self.b[column * self.b_depth + from * tile_columns..]
-                        [..depth * tile_columns];
+                    let (b, _, b_step) = self.b.at(column, from, depth);
                     let place = Place {
                         row,
                         column,
@@ -67,19 +67,29 @@ impl Op for Block<'_> {
                     if last {
                         self.epilogue.prefetch(place);
                     }
-                    // SAFETY: the slices have `depth` steps; `place` lies in this task's block of C.
+                    // SAFETY: the operands have a full tile's lines of `depth` steps there, B's side by side and A's lines or
+                    // steps as well; `place` lies in this task's block of C.
                     unsafe {
                         let c = self.c.data.add(row * self.c.row_stride + column);
-                        s.gemm_tile(&Tile {
-                            a: a.as_ptr(),
-                            b: b.as_ptr(),
+                        let tile = Tile {
+                            a,
+                            a_line,
+                            a_step,
+                            b,
+                            b_step,
                             depth,
                             c,
                             c_stride: self.c.row_stride,
                             rows: place.rows,
                             columns: place.columns,
                             add: self.add || from > 0,
-                        });
+                        };
+                        // Few rows of a panel are better computed alone than with those that pad it.
+                        if packed && 2 * place.rows > tile_rows {
+                            s.gemm_tile(&tile);
+                        } else {
+                            s.gemm_tile_strided(&tile);
+                        }
                         if last {
                             self.epilogue.apply(s, place, c, self.c.row_stride);
                         }

@@ -77,6 +77,15 @@ impl<'a> Matrix<'a> {
         )
     }
 
+    /// The rows from `first` on, with any strides.
+    pub(crate) fn from_row(self, first: usize) -> Matrix<'a> {
+        Matrix {
+            data: &self.data[first * self.row_stride..],
+            rows: self.rows - first,
+            ..self
+        }
+    }
+
     /// Row `index` of a row-major matrix.
     pub(crate) fn row(&self, index: usize) -> &'a [f32] {
         &self.data[index * self.row_stride..][..self.columns]

@@ -22,6 +22,7 @@ mod epilogue;
 mod gemv;
 mod matrix;
 mod multiply;
+mod operand;
 mod pack;
 #[cfg(test)]
 mod reference;
@@ -36,4 +37,4 @@ pub use multiply::{Right, Store, multiply, workspace_len};
 pub use pack::{PackedRight, pack_right, packed_right_len};
 #[cfg(test)]
 pub(crate) use reference::gelu as reference_gelu;
-pub(crate) use tile::{Tile, multiply_tile, write_tile};
+pub(crate) use tile::{Tile, multiply_by_height, multiply_strided, multiply_tile, write_tile};

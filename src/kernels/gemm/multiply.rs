@@ -5,9 +5,10 @@ use super::{
     blocking::{Blocking, Caches},
     epilogue::Epilogue,
     matrix::{Matrix, MatrixMut},
+    operand::{Operand, left_may_stay, right_may_stay},
     pack::{PackedRight, pack, panel_len},
 };
-use crate::kernels::{Isa, Team};
+use crate::kernels::{Isa, Solo, Team};
 
 /// The right operand.
 #[derive(Clone, Copy, Debug)]
@@ -94,13 +95,16 @@ pub fn multiply(
     }
     let (height, width) = isa.gemm_tile();
     let (left, rest) = workspace.split_at_mut(left_len(m, k, height));
-    pack(isa, team, a, height, left);
-    let right = match b {
-        Right::Packed(packed) => packed.data,
+    let plain = left_may_stay(caches, a, height, n.div_ceil(width));
+    let a = operand(isa, team, a, height, left, plain);
+    let b = match b {
+        Right::Packed(packed) => Operand::panels(packed.data, width, packed.rows),
         Right::Plain(matrix) => {
+            let lines = matrix.transposed();
             let right = &mut rest[..panel_len(n, k, width)];
-            pack(isa, team, matrix.transposed(), width, right);
-            right
+            let plain =
+                matrix.column_stride == 1 && right_may_stay(caches, lines, m.div_ceil(height));
+            operand(isa, team, lines, width, right, plain)
         }
     };
     let blocking = Blocking::new(caches, (height, width), m, n, k, team.workers());
@@ -108,16 +112,15 @@ pub fn multiply(
         data: c.data,
         row_stride: c.row_stride,
     };
-    let (left, epilogue) = (&*left, epilogue.shared());
+    let epilogue = epilogue.shared();
     let (down, across) = (m.div_ceil(blocking.rows), n.div_ceil(blocking.columns));
     let (target, epilogue) = (&target, &epilogue);
     team.run(down * across, &|task, _| {
         // Down first: neighbours in time share panels of B, the larger operand.
         let (i, j) = (task % down * blocking.rows, task / down * blocking.columns);
         isa.run(Block {
-            a: left,
-            b: right,
-            b_depth: right_rows,
+            a,
+            b,
             depth: k,
             slice: blocking.depth,
             rows: i..(i + blocking.rows).min(m),
@@ -129,11 +132,30 @@ pub fn multiply(
     });
 }
 
+/// `m` packed to `to`, or as it lies with its edge packed.
+fn operand<'a>(
+    isa: Isa,
+    team: &dyn Team,
+    m: Matrix<'a>,
+    width: usize,
+    to: &'a mut [f32],
+    plain: bool,
+) -> Operand<'a> {
+    if !plain {
+        pack(isa, team, m, width, to);
+        return Operand::panels(to, width, m.columns);
+    }
+    let whole = m.rows / width * width;
+    if whole < m.rows {
+        pack(isa, &Solo, m.from_row(whole), width, to);
+    }
+    Operand::plain(m, width, to)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::{
-        Solo,
         gemm::{pack_right, packed_right_len, reference},
         testing::{self, assert_close},
     };
@@ -152,6 +174,7 @@ mod tests {
 
     fn check(
         isa: Isa,
+        caches: Caches,
         (m, n, k): (usize, usize, usize),
         layout: usize,
         store: Store,
@@ -189,7 +212,7 @@ mod tests {
         let target = MatrixMut::with_stride(&mut c, m, n, stride);
         multiply(
             isa,
-            caches(),
+            caches,
             &Solo,
             &mut workspace,
             a,
@@ -228,9 +251,13 @@ mod tests {
             for m in SIZES {
                 for n in SIZES {
                     for k in [0, 1, 7, 33, 67] {
+                        // In small caches operands are packed, in large ones they stay where they are.
                         let layout = (m + n + k) % 4;
-                        check(isa, (m, n, k), layout, Store::Set, false);
-                        check(isa, (m, n, k), 3 - layout, Store::Add, true);
+                        let large = Caches::default();
+                        check(isa, caches(), (m, n, k), layout, Store::Set, false);
+                        check(isa, caches(), (m, n, k), 3 - layout, Store::Add, true);
+                        check(isa, large, (m, n, k), 3 - layout, Store::Set, false);
+                        check(isa, large, (m, n, k), layout, Store::Add, true);
                     }
                 }
             }
@@ -242,8 +269,16 @@ mod tests {
         for isa in testing::isas() {
             for (m, n, k) in [(150, 131, 300), (29, 517, 64), (400, 20, 129)] {
                 for layout in 0..4 {
-                    check(isa, (m, n, k), layout, Store::Set, layout == 1);
-                    check(isa, (m, n, k), layout, Store::Add, layout == 2);
+                    check(isa, caches(), (m, n, k), layout, Store::Set, layout == 1);
+                    check(isa, caches(), (m, n, k), layout, Store::Add, layout == 2);
+                    check(
+                        isa,
+                        Caches::default(),
+                        (m, n, k),
+                        layout,
+                        Store::Set,
+                        layout == 2,
+                    );
                 }
             }
         }

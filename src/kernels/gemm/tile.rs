@@ -8,17 +8,25 @@ use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use crate::kernels::isa::Simd;
 
-/// One register tile of C and the panels that it is computed from.
+/// One register tile of C and the lines of A and B that it is computed from.
 ///
 /// Promises of whoever builds one, for the tile size `TILE_ROWS` x `TILE_VECTORS * LANES` of the ISA:
-/// - `a` is valid for reads of `depth * TILE_ROWS` values, `b` of `depth * TILE_VECTORS * LANES` values;
+/// - for each of `depth` steps, `a` is valid for reads of `TILE_ROWS` values, `a_line` apart, and `b` of
+///   `TILE_VECTORS * LANES` values side by side; steps are `a_step` and `b_step` values apart;
 /// - `c` is valid for reads and writes of `rows` rows of `columns` values, `c_stride` apart, that no other thread touches;
-/// - `rows <= TILE_ROWS` and `columns <= TILE_VECTORS * LANES`.
+/// - `1 <= rows <= TILE_ROWS` and `columns <= TILE_VECTORS * LANES`.
+#[derive(Clone, Copy, Debug)]
 pub struct Tile {
-    /// Panel of A: for each step of K, `TILE_ROWS` values.
+    /// First value of A.
     pub a: *const f32,
-    /// Panel of B: for each step of K, a row of the tile.
+    /// Distance of rows of A: 1 in a panel.
+    pub a_line: usize,
+    /// Distance of steps of A: `TILE_ROWS` in a panel.
+    pub a_step: usize,
+    /// First value of B.
     pub b: *const f32,
+    /// Distance of steps of B: a row of the tile in a panel.
+    pub b_step: usize,
     /// Steps of K.
     pub depth: usize,
     /// Top left element of C.
@@ -33,38 +41,113 @@ pub struct Tile {
     pub add: bool,
 }
 
-/// `tile.c (+)= a b` with `ROWS` x `VECTORS` accumulators. An ISA file names the two numbers, since stable Rust does not
-/// take an associated constant as an array length.
+/// `tile.c (+)= a b` from full panels with `ROWS` x `VECTORS` accumulators. An ISA file names the two numbers, since stable
+/// Rust does not take an associated constant as an array length.
 ///
 /// # Safety
-/// - `tile` keeps its promises for `ROWS` x `VECTORS`.
+/// - `tile` keeps its promises for `ROWS` x `VECTORS`, and its lines and steps are those of panels.
 #[inline(always)]
 pub(crate) unsafe fn multiply_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     s: S,
     tile: &Tile,
 ) {
     tile.prefetch();
+    // SAFETY: passed on; with the strides as constants the addresses cost nothing.
+    unsafe {
+        let sums = products::<S, ROWS, VECTORS, 1>(s, tile, (1, ROWS, VECTORS * S::LANES));
+        write_tile(s, tile, sums);
+    }
+}
+
+/// `tile.c (+)= a b` with `ROWS` x `VECTORS` accumulators from lines of any stride, of which those of A or the steps of A lie
+/// side by side.
+///
+/// # Safety
+/// - `tile` keeps its promises for `ROWS` x `VECTORS`, and `a_line` or `a_step` is 1.
+#[inline(always)]
+pub(crate) unsafe fn multiply_strided<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    s: S,
+    tile: &Tile,
+) {
+    tile.prefetch();
+    // SAFETY: passed on.
+    unsafe {
+        let sums = if tile.a_line == 1 {
+            products::<S, ROWS, VECTORS, 1>(s, tile, (1, tile.a_step, tile.b_step))
+        } else {
+            // Four steps a turn: there are more rows than registers for their addresses.
+            products::<S, ROWS, VECTORS, 4>(s, tile, (tile.a_line, 1, tile.b_step))
+        };
+        write_tile(s, tile, sums);
+    }
+}
+
+/// [`multiply_strided`] with the fewest of the listed heights that hold the tile's rows.
+macro_rules! multiply_by_height {
+    ($s:expr, $tile:expr, $vectors:literal, [$($rows:literal),*]) => {
+        match $tile.rows {
+            $(rows if rows <= $rows => $crate::kernels::gemm::multiply_strided::<Self, $rows, $vectors>($s, $tile),)*
+            rows => unreachable!("a tile of {rows} rows"),
+        }
+    };
+}
+pub(crate) use multiply_by_height;
+
+/// The sums of all steps, `TURN` of them in a turn of the loop.
+///
+/// # Safety
+/// - `tile` keeps its promises for `ROWS` x `VECTORS` with these strides in place of its own.
+#[inline(always)]
+unsafe fn products<S: Simd, const ROWS: usize, const VECTORS: usize, const TURN: usize>(
+    s: S,
+    tile: &Tile,
+    (a_line, a_step, b_step): (usize, usize, usize),
+) -> [[S::V; VECTORS]; ROWS] {
     let mut sums = [[s.splat(0.0); VECTORS]; ROWS];
     let (mut a, mut b) = (tile.a, tile.b);
-    for _ in 0..tile.depth {
-        // SAFETY: `depth` steps of `ROWS` and `VECTORS * LANES` values lie in the panels.
-        unsafe {
-            let mut row = [s.splat(0.0); VECTORS];
-            for (v, register) in row.iter_mut().enumerate() {
-                *register = s.load_at(b.add(v * S::LANES));
+    let mut left = tile.depth;
+    // SAFETY: `depth` steps lie where the strides say.
+    unsafe {
+        while left >= TURN {
+            for step in 0..TURN {
+                add_products(s, &mut sums, a.add(step * a_step), a_line, b);
+                b = b.wrapping_add(b_step);
             }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let factor = s.splat(*a.add(i));
-                for (sum, register) in sums.iter_mut().zip(row) {
-                    *sum = s.fma(factor, register, *sum);
-                }
-            }
-            a = a.add(ROWS);
-            b = b.add(VECTORS * S::LANES);
+            a = a.wrapping_add(TURN * a_step);
+            left -= TURN;
+        }
+        for _ in 0..left {
+            add_products(s, &mut sums, a, a_line, b);
+            (a, b) = (a.wrapping_add(a_step), b.wrapping_add(b_step));
         }
     }
-    // SAFETY: passed on.
-    unsafe { write_tile(s, tile, sums) }
+    sums
+}
+
+/// One step.
+///
+/// # Safety
+/// - `a` is valid for reads of `ROWS` values, `a_line` apart, `b` of `VECTORS * LANES` values.
+#[inline(always)]
+unsafe fn add_products<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    s: S,
+    sums: &mut [[S::V; VECTORS]; ROWS],
+    a: *const f32,
+    a_line: usize,
+    b: *const f32,
+) {
+    let mut row = [s.splat(0.0); VECTORS];
+    for (v, register) in row.iter_mut().enumerate() {
+        // SAFETY: `VECTORS` vectors lie at `b`.
+        *register = unsafe { s.load_at(b.add(v * S::LANES)) };
+    }
+    for (i, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: `ROWS` values lie at `a`.
+        let factor = s.splat(unsafe { *a.add(i * a_line) });
+        for (sum, register) in sums.iter_mut().zip(row) {
+            *sum = s.fma(factor, register, *sum);
+        }
+    }
 }
 
 impl Tile {
@@ -87,10 +170,13 @@ pub(crate) unsafe fn write_tile<S: Simd, const ROWS: usize, const VECTORS: usize
     tile: &Tile,
     sums: [[S::V; VECTORS]; ROWS],
 ) {
-    if tile.rows == ROWS && tile.columns == VECTORS * S::LANES {
+    if tile.columns == VECTORS * S::LANES {
         for (i, sums) in sums.into_iter().enumerate() {
+            if i >= tile.rows {
+                break;
+            }
             for (v, sum) in sums.into_iter().enumerate() {
-                // SAFETY: the whole tile lies in C.
+                // SAFETY: this row of the tile lies in C.
                 unsafe {
                     let to = tile.c.add(i * tile.c_stride + v * S::LANES);
                     let sum = if tile.add {

@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::{Op, Simd, ymm::ymm_vocabulary};
-use crate::kernels::gemm::{Tile, multiply_tile};
+use crate::kernels::gemm::{Tile, multiply_by_height, multiply_tile};
 
 /// Proof that AVX2 and FMA may run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,5 +48,10 @@ impl Simd for Avx2 {
     unsafe fn gemm_tile(self, tile: &Tile) {
         // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size.
         unsafe { multiply_tile::<Self, 6, 2>(self, tile) }
+    }
+    #[inline(always)]
+    unsafe fn gemm_tile_strided(self, tile: &Tile) {
+        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size; no listed height exceeds it.
+        unsafe { multiply_by_height!(self, tile, 2, [2, 4, 6]) }
     }
 }

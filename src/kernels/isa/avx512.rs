@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::{Op, Simd};
-use crate::kernels::gemm::{Tile, write_tile};
+use crate::kernels::gemm::{Tile, multiply_by_height, write_tile};
 
 /// Proof that AVX-512 F, DQ, BW and VL may run at 512 bits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -185,18 +185,32 @@ impl Simd for Avx512 {
     unsafe fn gemm_tile(self, tile: &Tile) {
         tile.prefetch();
         // SAFETY: token; the caller keeps the promises of `Tile` for this ISA's tile size.
-        unsafe { write_tile(self, tile, products(tile.a, tile.b, tile.depth)) }
+        unsafe { write_tile(self, tile, products_of_panels(tile.a, tile.b, tile.depth)) }
+    }
+    #[inline(always)]
+    unsafe fn gemm_tile_strided(self, tile: &Tile) {
+        if tile.rows == Self::TILE_ROWS && tile.a_step == 1 {
+            tile.prefetch();
+            // SAFETY: token; the caller keeps the promises of `Tile` for this ISA's tile size.
+            return unsafe {
+                write_tile(
+                    self,
+                    tile,
+                    products_of_rows(tile.a, tile.a_line, tile.b, tile.b_step, tile.depth),
+                )
+            };
+        }
+        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size; no listed height exceeds it.
+        unsafe { multiply_by_height!(self, tile, 2, [2, 4, 6, 8, 10, 12, 14]) }
     }
 }
 
 /// A row of the tile whose element of A is broadcast to a register: one load and three instructions.
 macro_rules! broadcast {
-    ($step:literal, $row:literal, $left:literal, $right:literal) => {
+    ($address:expr, $left:literal, $right:literal) => {
         concat!(
-            "vbroadcastss zmm2, dword ptr [{a} + 56*",
-            $step,
-            " + 4*",
-            $row,
+            "vbroadcastss zmm2, dword ptr [",
+            $address,
             "]\n",
             "vfmadd231ps zmm",
             $left,
@@ -210,28 +224,31 @@ macro_rules! broadcast {
 
 /// A row of the tile whose element of A is broadcast by each multiply-add: two loads and two instructions.
 macro_rules! embedded {
-    ($step:literal, $row:literal, $left:literal, $right:literal) => {
+    ($address:expr, $left:literal, $right:literal) => {
         concat!(
             "vfmadd231ps zmm",
             $left,
-            ", zmm0, dword ptr [{a} + 56*",
-            $step,
-            " + 4*",
-            $row,
+            ", zmm0, dword ptr [",
+            $address,
             "]{{1to16}}\n",
             "vfmadd231ps zmm",
             $right,
-            ", zmm1, dword ptr [{a} + 56*",
-            $step,
-            " + 4*",
-            $row,
+            ", zmm1, dword ptr [",
+            $address,
             "]{{1to16}}\n",
         )
     };
 }
 
-/// One step of K.
-macro_rules! step {
+/// Where row `$row` of a panel of A has its element of step `$step` of a turn.
+macro_rules! in_panel {
+    ($step:literal, $row:literal) => {
+        concat!("{a} + 56*", $step, " + 4*", $row)
+    };
+}
+
+/// One step of K from panels.
+macro_rules! panel_step {
     ($step:literal) => {
         concat!(
             "vmovups zmm0, [{b} + 128*",
@@ -240,20 +257,73 @@ macro_rules! step {
             "vmovups zmm1, [{b} + 128*",
             $step,
             " + 64]\n",
-            broadcast!($step, 0, 4, 5),
-            embedded!($step, 1, 6, 7),
-            broadcast!($step, 2, 8, 9),
-            embedded!($step, 3, 10, 11),
-            broadcast!($step, 4, 12, 13),
-            embedded!($step, 5, 14, 15),
-            broadcast!($step, 6, 16, 17),
-            embedded!($step, 7, 18, 19),
-            broadcast!($step, 8, 20, 21),
-            embedded!($step, 9, 22, 23),
-            broadcast!($step, 10, 24, 25),
-            embedded!($step, 11, 26, 27),
-            broadcast!($step, 12, 28, 29),
-            embedded!($step, 13, 30, 31),
+            broadcast!(in_panel!($step, 0), 4, 5),
+            embedded!(in_panel!($step, 1), 6, 7),
+            broadcast!(in_panel!($step, 2), 8, 9),
+            embedded!(in_panel!($step, 3), 10, 11),
+            broadcast!(in_panel!($step, 4), 12, 13),
+            embedded!(in_panel!($step, 5), 14, 15),
+            broadcast!(in_panel!($step, 6), 16, 17),
+            embedded!(in_panel!($step, 7), 18, 19),
+            broadcast!(in_panel!($step, 8), 20, 21),
+            embedded!(in_panel!($step, 9), 22, 23),
+            broadcast!(in_panel!($step, 10), 24, 25),
+            embedded!(in_panel!($step, 11), 26, 27),
+            broadcast!(in_panel!($step, 12), 28, 29),
+            embedded!(in_panel!($step, 13), 30, 31),
+        )
+    };
+}
+
+/// Where a row of A that is `$lines` rows below the register `$base` has its element of step `$step` of a turn.
+macro_rules! in_rows {
+    ($step:literal, $base:literal, $lines:literal) => {
+        concat!("{", $base, "} + {line}*", $lines, " + 4*", $step)
+    };
+    ($step:literal, $base:literal) => {
+        concat!("{", $base, "} + 4*", $step)
+    };
+}
+
+/// One step of K from rows of A and lines of B. Only addresses without an index stay fused with a multiply-add.
+macro_rules! rows_step {
+    ($step:literal) => {
+        concat!(
+            "vmovups zmm0, [{b}]\n",
+            "vmovups zmm1, [{b} + 64]\n",
+            "add {b}, {b_step}\n",
+            embedded!(in_rows!($step, "a0"), 4, 5),
+            broadcast!(in_rows!($step, "a0", 1), 6, 7),
+            broadcast!(in_rows!($step, "a0", 2), 8, 9),
+            embedded!(in_rows!($step, "a3"), 10, 11),
+            broadcast!(in_rows!($step, "a3", 1), 12, 13),
+            broadcast!(in_rows!($step, "a3", 2), 14, 15),
+            embedded!(in_rows!($step, "a6"), 16, 17),
+            broadcast!(in_rows!($step, "a6", 1), 18, 19),
+            broadcast!(in_rows!($step, "a6", 2), 20, 21),
+            embedded!(in_rows!($step, "a9"), 22, 23),
+            broadcast!(in_rows!($step, "a9", 1), 24, 25),
+            broadcast!(in_rows!($step, "a9", 2), 26, 27),
+            embedded!(in_rows!($step, "a12"), 28, 29),
+            broadcast!(in_rows!($step, "a12", 1), 30, 31),
+        )
+    };
+}
+
+/// Adds `$steps` steps to the addresses of the rows of A.
+macro_rules! rows_advance {
+    ($bytes:literal) => {
+        concat!(
+            "add {a0}, ",
+            $bytes,
+            "\nadd {a3}, ",
+            $bytes,
+            "\nadd {a6}, ",
+            $bytes,
+            "\nadd {a9}, ",
+            $bytes,
+            "\nadd {a12}, ",
+            $bytes,
         )
     };
 }
@@ -268,7 +338,7 @@ macro_rules! step {
 /// - AVX-512 F may run.
 /// - `a` is valid for reads of `14 * depth` values, `b` of `32 * depth`.
 #[target_feature(enable = "avx512f")]
-unsafe fn products(a: *const f32, b: *const f32, depth: usize) -> [[__m512; 2]; 14] {
+unsafe fn products_of_panels(a: *const f32, b: *const f32, depth: usize) -> [[__m512; 2]; 14] {
     let mut sums = [[_mm512_setzero_ps(); 2]; 14];
     // SAFETY: reads the panels alone, four steps a turn and then one, `depth` in all; registers are declared.
     unsafe {
@@ -276,10 +346,10 @@ unsafe fn products(a: *const f32, b: *const f32, depth: usize) -> [[__m512; 2]; 
             "test {quads}, {quads}",
             "jz 3f",
             "2:",
-            step!(0),
-            step!(1),
-            step!(2),
-            step!(3),
+            panel_step!(0),
+            panel_step!(1),
+            panel_step!(2),
+            panel_step!(3),
             "add {a}, 56*4",
             "add {b}, 128*4",
             "dec {quads}",
@@ -288,7 +358,7 @@ unsafe fn products(a: *const f32, b: *const f32, depth: usize) -> [[__m512; 2]; 
             "test {rest}, {rest}",
             "jz 5f",
             "4:",
-            step!(0),
+            panel_step!(0),
             "add {a}, 56",
             "add {b}, 128",
             "dec {rest}",
@@ -296,6 +366,91 @@ unsafe fn products(a: *const f32, b: *const f32, depth: usize) -> [[__m512; 2]; 
             "5:",
             a = inout(reg) a => _,
             b = inout(reg) b => _,
+            quads = inout(reg) depth / 4 => _,
+            rest = inout(reg) depth % 4 => _,
+            inout("zmm4") sums[0][0],
+            inout("zmm5") sums[0][1],
+            inout("zmm6") sums[1][0],
+            inout("zmm7") sums[1][1],
+            inout("zmm8") sums[2][0],
+            inout("zmm9") sums[2][1],
+            inout("zmm10") sums[3][0],
+            inout("zmm11") sums[3][1],
+            inout("zmm12") sums[4][0],
+            inout("zmm13") sums[4][1],
+            inout("zmm14") sums[5][0],
+            inout("zmm15") sums[5][1],
+            inout("zmm16") sums[6][0],
+            inout("zmm17") sums[6][1],
+            inout("zmm18") sums[7][0],
+            inout("zmm19") sums[7][1],
+            inout("zmm20") sums[8][0],
+            inout("zmm21") sums[8][1],
+            inout("zmm22") sums[9][0],
+            inout("zmm23") sums[9][1],
+            inout("zmm24") sums[10][0],
+            inout("zmm25") sums[10][1],
+            inout("zmm26") sums[11][0],
+            inout("zmm27") sums[11][1],
+            inout("zmm28") sums[12][0],
+            inout("zmm29") sums[12][1],
+            inout("zmm30") sums[13][0],
+            inout("zmm31") sums[13][1],
+            out("zmm0") _,
+            out("zmm1") _,
+            out("zmm2") _,
+            options(nostack, readonly),
+        );
+    }
+    sums
+}
+
+/// The same from 14 rows of A, `line` values apart, whose steps lie side by side, and from lines of B that are `b_step` values
+/// apart.
+///
+/// # Safety
+/// - AVX-512 F may run.
+/// - Each row of `a` is valid for reads of `depth` values, each line of `b` of 32.
+#[target_feature(enable = "avx512f")]
+unsafe fn products_of_rows(
+    a: *const f32,
+    line: usize,
+    b: *const f32,
+    b_step: usize,
+    depth: usize,
+) -> [[__m512; 2]; 14] {
+    let mut sums = [[_mm512_setzero_ps(); 2]; 14];
+    let row = |row: usize| a.wrapping_add(row * line);
+    // SAFETY: reads the rows and lines alone, four steps a turn and then one, `depth` in all; registers are declared.
+    unsafe {
+        std::arch::asm!(
+            "test {quads}, {quads}",
+            "jz 3f",
+            "2:",
+            rows_step!(0),
+            rows_step!(1),
+            rows_step!(2),
+            rows_step!(3),
+            rows_advance!(16),
+            "dec {quads}",
+            "jnz 2b",
+            "3:",
+            "test {rest}, {rest}",
+            "jz 5f",
+            "4:",
+            rows_step!(0),
+            rows_advance!(4),
+            "dec {rest}",
+            "jnz 4b",
+            "5:",
+            a0 = inout(reg) row(0) => _,
+            a3 = inout(reg) row(3) => _,
+            a6 = inout(reg) row(6) => _,
+            a9 = inout(reg) row(9) => _,
+            a12 = inout(reg) row(12) => _,
+            line = in(reg) line * size_of::<f32>(),
+            b = inout(reg) b => _,
+            b_step = in(reg) b_step * size_of::<f32>(),
             quads = inout(reg) depth / 4 => _,
             rest = inout(reg) depth % 4 => _,
             inout("zmm4") sums[0][0],

@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::{Op, Simd, ymm::ymm_vocabulary};
-use crate::kernels::gemm::{Tile, multiply_tile};
+use crate::kernels::gemm::{Tile, multiply_by_height, multiply_tile};
 
 /// Proof that AVX-512 F, DQ, BW and VL may run; its vectors are 256 bits wide.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,5 +43,10 @@ impl Simd for Avx512Vl {
     unsafe fn gemm_tile(self, tile: &Tile) {
         // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size.
         unsafe { multiply_tile::<Self, 14, 2>(self, tile) }
+    }
+    #[inline(always)]
+    unsafe fn gemm_tile_strided(self, tile: &Tile) {
+        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size; no listed height exceeds it.
+        unsafe { multiply_by_height!(self, tile, 2, [2, 4, 6, 8, 10, 12, 14]) }
     }
 }

@@ -111,8 +111,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Multiplies two packed panels into one register tile of C.
     ///
     /// # Safety
-    /// - As `Tile` says of its fields.
+    /// - As `Tile` says of its fields, with the strides of panels.
     unsafe fn gemm_tile(self, tile: &Tile);
+
+    /// The same from lines of any stride, and with fewer rows in less time.
+    ///
+    /// # Safety
+    /// - As `Tile` says of its fields; `a_line` or `a_step` is 1.
+    unsafe fn gemm_tile_strided(self, tile: &Tile);
 }
 
 /// An operation written once for every ISA.

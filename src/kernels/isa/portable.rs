@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "block loads and stores take pointers")]
 
 use super::{Op, Simd};
-use crate::kernels::gemm::{Tile, multiply_tile};
+use crate::kernels::gemm::{Tile, multiply_by_height, multiply_tile};
 
 /// `L` lanes in an array; needs no instruction set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -145,5 +145,10 @@ impl<const L: usize> Simd for Portable<L> {
     unsafe fn gemm_tile(self, tile: &Tile) {
         // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size.
         unsafe { multiply_tile::<Self, 4, 4>(self, tile) }
+    }
+    #[inline(always)]
+    unsafe fn gemm_tile_strided(self, tile: &Tile) {
+        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size; no listed height exceeds it.
+        unsafe { multiply_by_height!(self, tile, 4, [2, 4]) }
     }
 }

@@ -1,0 +1,142 @@
+//! Where a tile finds its lines of A or B: in panels, or in the matrix itself where packing would not pay.
+use super::{blocking::Caches, matrix::Matrix};
+
+/// Bytes after which the sets of an L1 repeat, and ways that the lines of A may take of a set: true of every L1 with 64 sets
+/// and at least 8 ways, which is every one since Nehalem and Zen.
+const SET_PERIOD: usize = 4096;
+const WAYS: usize = 7;
+
+/// Whether tiles may read the rows of A where they lie. `readers` panels of B read each.
+///
+/// Rows whose steps lie side by side are read like a panel, a cache line of each at a time: packing them took a tenth of a
+/// product with K = 384, at 64 x 64 x 64 a third. They are packed only where a tile's rows compete for the same sets of L1.
+/// Steps that lie apart (a transposed A) touch a line each, and are left only where L1 holds all of them or hardly anyone
+/// reads them.
+pub(crate) fn left_may_stay(
+    caches: Caches,
+    rows: Matrix<'_>,
+    height: usize,
+    readers: usize,
+) -> bool {
+    if rows.columns == 0 {
+        false
+    } else if rows.column_stride == 1 {
+        let bytes = size_of::<f32>() * rows.row_stride;
+        let places = SET_PERIOD >> bytes.trailing_zeros().min(SET_PERIOD.trailing_zeros());
+        height.div_ceil(places) <= WAYS
+    } else {
+        rows.row_stride == 1 && (readers <= 1 || bytes_of(rows) <= caches.l1 / 2)
+    }
+}
+
+/// Whether tiles may read the columns of B, which lie side by side, where they are: a small part of L2, or read by no more than
+/// two rows of tiles. `columns` is B transposed.
+pub(crate) fn right_may_stay(caches: Caches, columns: Matrix<'_>, readers: usize) -> bool {
+    columns.columns > 0 && (readers <= 2 || bytes_of(columns) <= caches.l2 / 4)
+}
+
+fn bytes_of(m: Matrix<'_>) -> usize {
+    size_of::<f32>() * m.rows * m.columns
+}
+
+/// Rows of A or columns of B ("lines"), each of K steps.
+#[derive(Clone, Copy)]
+pub(crate) struct Operand<'a> {
+    data: &'a [f32],
+    /// Distance of the first lines of neighbouring panels, a line.
+    panel: usize,
+    /// Distance of lines inside of a panel.
+    line: usize,
+    step: usize,
+    /// Lines of a panel.
+    width: usize,
+    /// The first line that lies in `edge`.
+    edge_from: usize,
+    /// A panel with the last lines, padded with zeros.
+    edge: &'a [f32],
+}
+
+impl<'a> Operand<'a> {
+    /// Panels of `width` lines of `depth` steps.
+    pub(crate) fn panels(data: &'a [f32], width: usize, depth: usize) -> Operand<'a> {
+        Operand {
+            data,
+            panel: depth,
+            line: 1,
+            step: width,
+            width,
+            edge_from: usize::MAX,
+            edge: &[],
+        }
+    }
+
+    /// The rows of `m` as they lie in memory; the last ones, where they fill no panel of `width`, as a panel in `edge`.
+    pub(crate) fn plain(m: Matrix<'a>, width: usize, edge: &'a [f32]) -> Operand<'a> {
+        Operand {
+            data: m.data,
+            panel: m.row_stride,
+            line: m.row_stride,
+            step: m.column_stride,
+            width,
+            edge_from: m.rows / width * width,
+            edge,
+        }
+    }
+
+    /// Whether all lines lie in panels.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.edge_from == usize::MAX
+    }
+
+    /// Pointer, distance of lines and distance of steps of the panel that starts with `line`, from step `from`.
+    ///
+    /// # Panics
+    /// When one of its `depth` steps lies outside.
+    #[inline(always)]
+    pub(crate) fn at(&self, line: usize, from: usize, depth: usize) -> (*const f32, usize, usize) {
+        let (data, start, line, step) = if line < self.edge_from {
+            (
+                self.data,
+                line * self.panel + from * self.step,
+                self.line,
+                self.step,
+            )
+        } else {
+            (self.edge, from * self.width, 1, self.width)
+        };
+        let last = start + (self.width - 1) * line + depth.saturating_sub(1) * step;
+        assert!(
+            depth == 0 || last < data.len(),
+            "a panel ends outside of its operand"
+        );
+        (data.as_ptr().wrapping_add(start), line, step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows_at_stride(stride: usize) -> bool {
+        let data = vec![0.0; 20 * stride];
+        let rows = Matrix::with_stride(&data, 20, 16, stride);
+        left_may_stay(Caches::default(), rows, 14, 100)
+    }
+
+    #[test]
+    fn rows_that_compete_for_sets_of_l1_are_packed() {
+        assert!(rows_at_stride(384) && rows_at_stride(1536) && rows_at_stride(16_000));
+        assert!(!rows_at_stride(1024) && !rows_at_stride(4096));
+        // 6 rows, as the tile of AVX2 has, find a way each.
+        let data = vec![0.0; 20 * 1024];
+        let rows = Matrix::with_stride(&data, 20, 16, 1024);
+        assert!(left_may_stay(Caches::default(), rows, 6, 100));
+    }
+
+    #[test]
+    fn nothing_stays_that_has_no_steps() {
+        let empty = Matrix::new(&[], 5, 0);
+        assert!(!left_may_stay(Caches::default(), empty, 6, 1));
+        assert!(!right_may_stay(Caches::default(), empty, 1));
+    }
+}
