@@ -13,6 +13,10 @@ pub mod vec;
 mod cost;
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
+mod special_values;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use cost::Cost;

@@ -1,5 +1,9 @@
 //! What kernel tests share: the ISAs to run on, inputs, and how close is close.
 
+mod guarded;
+
+pub(crate) use guarded::{At, Guarded};
+
 use super::isa::{Isa, Portable};
 
 /// Every ISA that a test runs on here: those of the machine, plus 16 emulated lanes. `LOOPOS_ISA` narrows it to one.

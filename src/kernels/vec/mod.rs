@@ -3,6 +3,8 @@
 //! They work on one thread and one slice; whoever calls them shares rows out among threads. Inputs with NaN give NaN, never
 //! a plausible number.
 
+#[cfg(test)]
+mod accuracy;
 mod adamw;
 mod add;
 mod chase;
@@ -18,6 +20,7 @@ mod relu;
 mod scale;
 mod softmax;
 mod stream_read;
+mod tanh;
 
 pub use adamw::{AdamwStep, adamw};
 pub use add::{add, add_assign};
@@ -35,3 +38,4 @@ pub use relu::relu;
 pub use scale::scale;
 pub use softmax::{causal_softmax, softmax};
 pub use stream_read::stream_read;
+pub use tanh::tanh;
