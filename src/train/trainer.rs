@@ -48,6 +48,8 @@ pub struct Trainer {
     pool: Arc<Pool>,
     parameters: Parameters,
     gradients: Parameters,
+    /// The gradients hold something that no update has consumed: they are cleared before the next ones are added up.
+    unspent: bool,
     first: Parameters,
     second: Parameters,
     packed: Packed,
@@ -80,6 +82,7 @@ impl Trainer {
             pool,
             parameters,
             gradients: zeros()?,
+            unspent: false,
             first: zeros()?,
             second: zeros()?,
             packed,
@@ -158,9 +161,7 @@ impl Trainer {
             let compute = compute(&self.plan, &*pool);
             let grad_norm = global_norm(&compute, &self.gradients, &mut self.partial, observer);
             let skipped = !(loss.is_finite() && grad_norm.is_finite());
-            if skipped {
-                self.gradients.values.fill(0.0);
-            } else {
+            if !skipped {
                 self.updates += 1;
                 let tensors = [
                     &mut self.parameters,
@@ -178,6 +179,7 @@ impl Trainer {
                     tensors,
                     observer,
                 );
+                self.unspent = false;
             }
             StepReport {
                 loss,
@@ -191,8 +193,7 @@ impl Trainer {
     /// The mean loss of `batch`, and its gradient in [`Trainer::gradients`], without an update.
     pub fn gradient(&mut self, batch: &Batch) -> f64 {
         let pool = Arc::clone(&self.pool);
-        self.gradients.values.fill(0.0);
-        pool.install(|| self.accumulate(batch, &mut Unobserved))
+        pool.assemble(|| self.accumulate(batch, &mut Unobserved))
     }
 
     /// The mean loss of `batch` over the targets that count; 0 where none does.
@@ -251,10 +252,15 @@ impl Trainer {
         })
     }
 
-    /// Adds the gradients of every micro-batch and returns the mean loss.
+    /// The gradients of every micro-batch added up, whatever was left in them before, and the mean loss.
+    ///
+    /// An update leaves zeros, so that a step after a step costs no pass over the gradients.
     fn accumulate(&mut self, batch: &Batch, observer: &mut dyn Observer) -> f64 {
         let pool = Arc::clone(&self.pool);
         let compute = compute(&self.plan, &*pool);
+        if std::mem::replace(&mut self.unspent, true) {
+            self.gradients.values.fill(0.0);
+        }
         self.pack(&compute, true, observer);
         let counted = batch.counted().max(1) as f64;
         let mut sum = 0.0;
@@ -447,6 +453,26 @@ mod tests {
                 .map(|x| x.to_bits())
                 .eq(before)
         );
-        assert!(trainer.gradients().values.iter().all(|x| *x == 0.0));
+    }
+
+    #[test]
+    fn a_step_takes_its_own_gradient_alone() {
+        let isa = Isa::best();
+        let (losses, steady) = train(trainer(isa, 1, 2), 3);
+        // A gradient that was asked for, and one that was no number, are gone by the next step.
+        let mut disturbed = trainer(isa, 1, 2);
+        let intact = disturbed.parameters().values[3];
+        for (step, loss) in losses.iter().enumerate() {
+            if step == 0 {
+                disturbed.restore(0)[0].values[3] = f32::NAN;
+                assert!(disturbed.step(&batch(), 1e-2, &mut Unobserved).skipped);
+                disturbed.restore(0)[0].values[3] = intact;
+            }
+            disturbed.gradient(&batch());
+            assert_eq!(disturbed.gradient(&batch()), *loss);
+            assert_eq!(disturbed.step(&batch(), 1e-2, &mut Unobserved).loss, *loss);
+        }
+        assert_eq!(*steady.parameters().values, *disturbed.parameters().values);
+        assert!(disturbed.gradients().values.iter().all(|x| *x == 0.0));
     }
 }
