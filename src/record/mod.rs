@@ -103,12 +103,12 @@ pub struct Series {
     pub x: Vec<f64>,
     /// Ordinates, as many as `x`; `null` where missing.
     pub y: Vec<Option<f64>>,
-    /// Lower ends of intervals, empty or as many as `x`.
+    /// Lower ends of intervals, empty or as many as `x`; `null` where missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub low: Vec<f64>,
-    /// Upper ends of intervals, empty or as many as `x`.
+    pub low: Vec<Option<f64>>,
+    /// Upper ends of intervals, empty or as many as `x`; `null` where missing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub high: Vec<f64>,
+    pub high: Vec<Option<f64>>,
     /// Where it comes from.
     pub provenance: Provenance,
     /// How it was obtained; one sentence.

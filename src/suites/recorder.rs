@@ -131,7 +131,7 @@ impl Recorder {
         );
     }
 
-    /// A measured curve.
+    /// A measured curve. Points without a place on the abscissa are left out.
     pub fn curve(
         &mut self,
         subject: &str,
@@ -139,15 +139,22 @@ impl Recorder {
         curve: Curve,
         how: impl Into<String>,
     ) {
-        let ends = |of: fn(&Interval) -> f64| curve.intervals.iter().map(of).collect();
+        let placed: Vec<usize> = (0..curve.x.len().min(curve.y.len()))
+            .filter(|point| curve.x[*point].is_finite())
+            .collect();
+        let at = |point: &usize| curve.intervals.get(*point);
+        let ends = |of: fn(&Interval) -> f64| -> Vec<Option<f64>> {
+            let ends = placed.iter().map_while(at).map(of).map(finite);
+            ends.collect()
+        };
         let series = Series {
             name: format!("{subject}.{}", quantity.name),
             unit: quantity.unit.into(),
             x_unit: curve.x_unit.into(),
             low: ends(|interval| interval.low),
             high: ends(|interval| interval.high),
-            y: curve.y.into_iter().map(finite).collect(),
-            x: curve.x,
+            y: placed.iter().map(|point| finite(curve.y[*point])).collect(),
+            x: placed.iter().map(|point| curve.x[*point]).collect(),
             provenance: Provenance::Measured,
             how: how.into(),
         };
@@ -218,11 +225,21 @@ impl Recorder {
         interval: Option<Interval>,
         how: String,
     ) {
+        let (number, provenance, how) = match interval {
+            Some(interval) if !interval.estimate.is_finite() => {
+                let how = format!(
+                    "came out as {}, which is no number: {how}",
+                    interval.estimate
+                );
+                (None, Provenance::Unavailable, how)
+            }
+            known => (known, provenance, how),
+        };
         let metric = Metric {
             name: format!("{subject}.{}", quantity.name),
-            value: interval.and_then(|interval| finite(interval.estimate)),
-            low: interval.and_then(|interval| finite(interval.low)),
-            high: interval.and_then(|interval| finite(interval.high)),
+            value: number.map(|interval| interval.estimate),
+            low: number.and_then(|interval| finite(interval.low)),
+            high: number.and_then(|interval| finite(interval.high)),
             unit: quantity.unit.into(),
             better: quantity.better,
             provenance,
@@ -276,7 +293,50 @@ mod tests {
             (l3.value, l3.provenance, l3.how.as_str()),
             (None, Provenance::Unavailable, "no third-level cache")
         );
-        assert_eq!(broken.value, None);
+        assert_eq!(
+            (broken.value, broken.provenance, broken.how.as_str()),
+            (
+                None,
+                Provenance::Unavailable,
+                "came out as NaN, which is no number: 0 / 0"
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_written_and_read_back() {
+        let mut recorder = Recorder::default();
+        let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.0];
+        let mut curve = Curve::over("bytes");
+        for (index, estimate) in odd.into_iter().enumerate() {
+            for low in odd {
+                let interval = Interval {
+                    estimate,
+                    low,
+                    high: -low,
+                };
+                recorder.measured(&format!("a{index}.t1"), GBPS, interval, "odd");
+                odd.iter().for_each(|x| curve.push(*x, interval));
+            }
+        }
+        recorder.curve("a.t1", GBPS, curve, "odd");
+        let series = &recorder.series()[0];
+        assert_eq!(series.x, [1.0; 16]);
+        assert_eq!(series.y.iter().flatten().count(), 4);
+        assert_eq!(
+            [&series.low, &series.high].map(|ends| (ends.len(), ends.iter().flatten().count())),
+            [(16, 4); 2]
+        );
+        let text = serde_json::to_string(&(recorder.metrics(), recorder.series())).unwrap();
+        let (metrics, curves): (Vec<Metric>, Vec<Series>) = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&metrics[..], &curves[..]),
+            (recorder.metrics(), recorder.series())
+        );
+        for metric in metrics {
+            let known = metric.provenance == Provenance::Measured;
+            assert_eq!(metric.value.is_some(), known, "{metric:?}");
+        }
     }
 
     #[test]

@@ -78,9 +78,7 @@ pub(super) fn intervals(
         return;
     };
     for ((x, low), high) in series.x.iter().zip(&series.low).zip(&series.high) {
-        if let (Some(x), Some(low), Some(high)) =
-            (known(Some(*x)), known(Some(*low)), known(Some(*high)))
-        {
+        if let (Some(x), Some(low), Some(high)) = (known(Some(*x)), known(*low), known(*high)) {
             canvas.line(
                 &[plot.at(x, low), plot.at(x, high)],
                 Stroke::solid(ink, 1.4),
