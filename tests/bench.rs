@@ -164,6 +164,38 @@ fn an_interrupted_run_keeps_what_it_measured() {
 }
 
 #[test]
+fn a_run_that_waits_for_another_says_so_once_and_can_be_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = folder.path().join("loopos.measuring.lock");
+    let other = fs::File::create(&lock).unwrap();
+    other.lock().unwrap();
+    let mut child = bench(folder.path(), &["--suite", "ceilings", "--quick"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut progress = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("waiting for another measurement") {
+        let read = std::io::BufRead::read_line(&mut progress, &mut told).unwrap();
+        assert!(read > 0, "it ended by itself: {told}");
+    }
+    assert!(told.contains(lock.to_str().unwrap()), "{told}");
+    let signalled = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(signalled.success());
+    let output = child.wait_with_output().unwrap();
+    std::io::Read::read_to_string(&mut progress, &mut told).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    assert_eq!(told.matches("waiting").count(), 1, "{told}");
+    // Nothing was measured, so nothing is left.
+    let runs = fs::read_dir(folder.path().join("reports/runs"));
+    assert!(runs.map_or(true, |mut runs| runs.next().is_none()));
+}
+
+#[test]
 fn wrong_use_is_refused_before_anything_is_measured() {
     let folder = tempfile::tempdir().unwrap();
     inputs(folder.path());

@@ -8,6 +8,7 @@ mod summary;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValue;
 
@@ -30,6 +31,9 @@ Examples:
 
 Results: reports/runs/<id>/ with run.json, report.html and each picture as SVG; reports/latest/ is a copy of the newest.
 Ctrl-C keeps what was measured until then. LOOPOS_ISA=avx512|avx512vl|avx2|scalar forces the instruction set.";
+
+/// A wait for another measurement that is worth a line: shorter ones nobody notices.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to type after `loopos bench`.
 #[derive(clap::Args, Debug)]
@@ -145,12 +149,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
 }
 
-/// Waits until no other loopos measures on this machine.
+/// Waits until no other loopos measures on this machine, and says so once where that takes long.
 fn take_turn(stop: &AtomicBool) -> Result<Turn, TurnError> {
-    let mut told = false;
-    Turn::take(&std::env::temp_dir(), &mut || {
-        if !std::mem::replace(&mut told, true) {
-            say("another loopos measures on this machine: waiting for it to end");
+    let folder = std::env::temp_dir();
+    let (start, mut told) = (Instant::now(), false);
+    Turn::take(&folder, &mut || {
+        if !told && start.elapsed() >= PATIENCE {
+            say(&format!(
+                "waiting for another measurement on this machine to end (it holds {}); Ctrl-C gives up",
+                Turn::lock_file(&folder).display()
+            ));
+            told = true;
         }
         !stop.load(Ordering::Relaxed)
     })

@@ -37,12 +37,17 @@ pub enum Error {
 }
 
 impl Turn {
+    /// The file that is locked in the folder for temporary files.
+    pub fn lock_file(folder: &Path) -> PathBuf {
+        folder.join(NAME)
+    }
+
     /// Takes the turn, waiting for other measurements that lock the same `folder` (the one for temporary files); `keep_waiting` is asked ten times a second and says whether to go on.
     ///
     /// # Errors
     /// [`Error::Unusable`] if there is no usable lock file, [`Error::Abandoned`] if `keep_waiting` said no.
     pub fn take(folder: &Path, keep_waiting: &mut dyn FnMut() -> bool) -> Result<Self, Error> {
-        let path = folder.join(NAME);
+        let path = Self::lock_file(folder);
         let unusable = |source| Error::Unusable {
             path: path.clone(),
             source,
