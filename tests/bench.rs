@@ -48,6 +48,25 @@ fn bench(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// The commit of the sources, where git knows it and nobody named another one for the build.
+fn head() -> Option<String> {
+    if option_env!("LOOPOS_COMMIT_GIVEN").is_some() {
+        return None;
+    }
+    let tracked = ["ls-files", "--error-unmatch", "Cargo.toml"];
+    let head = ["rev-parse", "HEAD"];
+    let git = |arguments: &[&str]| {
+        let folder = env!("CARGO_MANIFEST_DIR");
+        let output = Command::new("git")
+            .current_dir(folder)
+            .args(arguments)
+            .output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    };
+    git(&tracked).and_then(|_| git(&head))
+}
+
 fn metric<'a>(run: &'a Value, name: &str) -> &'a Value {
     let metrics = run["metrics"].as_array().unwrap();
     metrics
@@ -110,6 +129,10 @@ fn a_quick_run_leaves_a_page_a_document_and_a_summary() {
                 > 0.0),
         "{cycles}"
     );
+    if let Some(commit) = head() {
+        let recorded = run["commit"].as_str().unwrap_or_default();
+        assert_eq!(recorded.trim_end_matches("-dirty"), commit);
+    }
     let id = run["id"].as_str().unwrap();
     for name in ["run.json", "report.html", "roofline.svg"] {
         let copy = fs::read(latest.join(name)).unwrap();

@@ -27,7 +27,7 @@ pub struct Run {
     pub command: Vec<String>,
     /// Version of loopos that measured.
     pub version: String,
-    /// Source revision it was built from, where known.
+    /// Source revision it was built from, with `-dirty` where the sources had changed since; `None` where unknown.
     pub commit: Option<String>,
     /// The probe's findings.
     pub machine: Machine,

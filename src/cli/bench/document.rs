@@ -63,7 +63,10 @@ impl Document {
             elapsed_seconds: self.begin.elapsed().as_secs_f64(),
             command: self.command.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: option_env!("LOOPOS_COMMIT").map(str::to_owned),
+            // build.rs asks git, unless whoever builds says it.
+            commit: option_env!("LOOPOS_COMMIT")
+                .filter(|commit| !commit.is_empty())
+                .map(str::to_owned),
             machine: self.machine.clone(),
             config: experiment
                 .cases
