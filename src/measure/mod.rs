@@ -6,6 +6,7 @@
 //! | how fast does this core run right now | [`frequency`] |
 //! | what did the hardware and the kernel count | [`counters`] |
 //! | what does this process hold, and who else is here | [`process`] |
+//! | how much CPU time others took from it meanwhile | [`taken`] |
 //! | in which order, how often, for how long | [`session`] |
 //! | does another measurement run on this machine | [`turn`] |
 
@@ -14,4 +15,5 @@ pub mod counters;
 pub mod frequency;
 pub mod process;
 pub mod session;
+pub mod taken;
 pub mod turn;

@@ -4,8 +4,10 @@
 //! with `value: null` and the reason in `how`.
 
 mod machine;
+mod reason;
 
 pub use machine::{Cache, Cpu, Fact, Feature, Machine, Summary};
+pub use reason::reason;
 
 use serde::{Deserialize, Serialize};
 

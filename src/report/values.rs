@@ -1,6 +1,6 @@
 //! Numbers and names as people read them.
 
-use crate::record::Metric;
+use crate::record::{self, Metric};
 use crate::units::{Bytes, Ratio, Seconds, digits, grouped};
 
 /// Larger than anything that can be measured here: what is beyond is a mistake, not a number.
@@ -113,6 +113,11 @@ pub(crate) fn words(identifier: &str) -> String {
         .map(word)
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// A reason why a step is not faster: in plain words, and these as [`words`] writes them.
+pub(crate) fn reason(name: &str) -> String {
+    words(&record::reason(name).replace(' ', "_"))
 }
 
 /// An instruction set as people write it.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::record::{Metric, Run};
+use crate::record::{self, Metric, Run};
 use crate::units::{Bytes, Hertz, Ratio, Seconds, digits};
 
 /// Columns of the screen; longer lines are cut.
@@ -218,7 +218,7 @@ fn reasons(text: &mut String, run: &Run, case: &str, threads: usize) {
         let reason = metric.name.strip_prefix(&prefix)?.strip_suffix(&suffix)?;
         Some((
             metric.value.filter(|share| *share > 0.0)?,
-            reason.replace('_', " "),
+            record::reason(reason),
         ))
     };
     let mut reasons: Vec<(f64, String)> = run.metrics.iter().filter_map(reason).collect();
@@ -297,7 +297,7 @@ mod tests {
                 0.31,
                 "",
             );
-            for (index, reason) in ["attention_below_peak", "b", "c", "d", "e", "saved"]
+            for (index, reason) in ["attention_below_peak", "stolen", "c", "d", "e", "saved"]
                 .iter()
                 .enumerate()
             {
@@ -339,6 +339,7 @@ mod tests {
             "71.2 %",
             "1.86 times",
             "8.1 %  attention below peak",
+            "6.1 %  stolen by other guests of the host",
             "256 GFLOP/s (avx512",
             "report.html",
             "other programs took 31.0 %",

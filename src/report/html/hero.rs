@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::record::{Metric, Summary};
 use crate::report::draw::clean;
-use crate::report::values::{self, duration, interval, many, quantity, words};
+use crate::report::values::{self, duration, interval, many, quantity, reason};
 use crate::report::view::{View, at_threads, origin, points};
 use crate::units::{Bytes, digits};
 
@@ -27,7 +27,7 @@ fn losses<'a>(view: &View<'a>) -> Vec<Loss<'a>> {
             let fits =
                 quantity == "share_of_step" && view.threads.is_none_or(|most| most == threads);
             fits.then(|| Loss {
-                reason: words(before.strip_prefix(&prefix).unwrap_or(before)),
+                reason: reason(before.strip_prefix(&prefix).unwrap_or(before)),
                 share,
                 metric,
             })

@@ -157,6 +157,11 @@ impl Builder {
                 "LayerNorm and the embedding are limited by bandwidth. Fusing them into packing would save one pass over the activations.",
             ),
             (
+                "stolen",
+                0.07,
+                "The hypervisor ran somebody else on these CPUs: 1.9 s of the 60.0 s that the threads had in 24 steps.",
+            ),
+            (
                 "small_gemm",
                 0.05,
                 "The output projection is too small to fill both cores.",

@@ -4,7 +4,8 @@
 //! operator contributes its time above `f / P`, `f` being what it declares to compute. Where one thread was measured too, an
 //! operator's time on one thread, sped up as much as the peak is, splits that into what the kernel loses and what threads lose.
 //! Differences between `f` and the model's formula are a reason of their own (the masked half of attention is not computed), and
-//! what lies between operators is another.
+//! what lies between operators is another. Time in which the threads had no CPU, which [`super::others`] knows, is taken out of all of
+//! them in proportion: nobody knows which operator it fell into.
 
 use crate::kernels::Cost;
 use crate::units::{Bytes, Ratio, Seconds, digits};
@@ -35,6 +36,10 @@ pub(super) struct Step {
     pub(super) peak_alone: f64,
     /// Bytes a second from memory, on these threads.
     pub(super) bandwidth: Option<f64>,
+    /// Share of the step that the threads had a CPU for.
+    pub(super) kept: f64,
+    /// The same of the step on one thread.
+    pub(super) kept_alone: f64,
 }
 
 /// One reason with its share of the step's time and its evidence; a negative share is time saved.
@@ -109,7 +114,7 @@ const KINDS: &[Kind] = &[
     },
 ];
 
-/// The reasons, largest first; their shares add up to `1 - model arithmetic / (peak * seconds)`.
+/// The reasons, largest first; their shares add up to `kept - model arithmetic / (peak * seconds)`.
 pub(super) fn losses(step: &Step, parts: &[Part]) -> Vec<Loss> {
     let mut losses = Vec::new();
     for kind in KINDS {
@@ -128,13 +133,15 @@ pub(super) fn losses(step: &Step, parts: &[Part]) -> Vec<Loss> {
     losses
 }
 
-/// Time of a part that is the kernel's own: on one thread, sped up as the peak is; all of it where one thread was not measured.
+/// Time of a part that is the kernel's own, without what others took: on one thread, sped up as the peak is; all of it where one thread was not measured.
 /// What memory limits is not split: its threads share one memory.
 fn own_seconds(step: &Step, part: &Part) -> f64 {
     let alone = part
         .alone
         .filter(|_| step.threads > 1 && !memory_bound(part.operator));
-    alone.map_or(part.seconds, |alone| alone * step.peak_alone / step.peak)
+    alone.map_or(part.seconds * step.kept, |alone| {
+        alone * step.kept_alone * step.peak_alone / step.peak
+    })
 }
 
 fn memory_bound(operator: &str) -> bool {
@@ -199,7 +206,7 @@ fn parallel(step: &Step, parts: &[Part]) -> Option<Loss> {
     }
     let lost: f64 = parts
         .iter()
-        .map(|part| part.seconds - own_seconds(step, part))
+        .map(|part| part.seconds * step.kept - own_seconds(step, part))
         .sum();
     let alone: f64 = parts.iter().filter_map(|part| part.alone).sum();
     let together: f64 = parts.iter().map(|part| part.seconds).sum();
@@ -263,7 +270,7 @@ fn between(step: &Step, parts: &[Part]) -> Loss {
     );
     Loss {
         reason: "between_operators",
-        share: outside / step.seconds,
+        share: outside / step.seconds * step.kept,
         how,
         advice: None,
     }
@@ -303,6 +310,8 @@ mod tests {
             peak: 200e9,
             peak_alone: 100e9,
             bandwidth: Some(20e9),
+            kept: 1.0,
+            kept_alone: 1.0,
         };
         let parts = vec![
             part("mlp_up", 0.50, 0.90, 80.0, 80.0),
@@ -323,15 +332,34 @@ mod tests {
     #[test]
     fn shares_add_up_to_the_gap() {
         let (mut step, mut parts) = example();
-        for threads in [2, 1] {
+        for (threads, kept) in [(2, 1.0), (2, 0.7), (1, 1.0), (1, 0.9)] {
             step.threads = threads;
+            (step.kept, step.kept_alone) = (kept, 0.95);
             let losses = losses(&step, &parts);
             let model: f64 = parts.iter().map(|part| part.model_flops).sum();
-            let gap = 1.0 - model / (step.peak * step.seconds);
+            let gap = kept - model / (step.peak * step.seconds);
             let sum: f64 = losses.iter().map(|loss| loss.share).sum();
             assert!((sum - gap).abs() < 1e-12, "{sum} {gap}");
-            parts.iter_mut().for_each(|part| part.alone = None);
+            if threads == 1 {
+                parts.iter_mut().for_each(|part| part.alone = None);
+            }
         }
+    }
+
+    #[test]
+    fn what_others_took_is_nobodys_loss() {
+        let (mut step, parts) = example();
+        (step.kept, step.kept_alone) = (0.8, 0.9);
+        let losses = losses(&step, &parts);
+        // Of 0.90 s alone the thread ran 0.81 s: 0.405 s on two threads, of which 80 GFLOP take 0.40.
+        assert_eq!(share(&losses, "gemm_below_peak"), Some(0.005));
+        // 0.40 - 0.405 of the projections, 0.16 - 0.162 of attention.
+        assert_eq!(share(&losses, "parallel_loss"), Some(-0.007));
+        assert_eq!(share(&losses, "adamw_bandwidth"), Some(0.08));
+        assert_eq!(share(&losses, "between_operators"), Some(0.12));
+        // What is told of an operator is what was measured.
+        let adamw = losses.iter().find(|loss| loss.reason == "adamw_bandwidth");
+        assert!(adamw.unwrap().how.contains("10.0 GB/s"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::operator_times::OperatorTimes;
 use crate::kernels::Isa;
 use crate::measure::clock::{Clock, Ticks};
 use crate::measure::session::{self, Arms, Phase, Plan as SessionPlan, WarmUp};
-use crate::measure::{frequency, process};
+use crate::measure::{frequency, process, taken};
 use crate::parallel::Pool;
 use crate::suites::ceilings::arithmetic::Peak;
 use crate::suites::{Case, Context, Effort, SuiteError};
@@ -107,6 +107,7 @@ fn rounds(
         case.name
     ));
     let before = (process::system(), process::usage());
+    steps.before = taken::Reading::now();
     let host = context.host();
     let samples = match session::run_interleaved(steps, &plan, context.clock, &|| host.stopped()) {
         Ok(samples) => samples,
@@ -197,6 +198,8 @@ struct Steps<'a> {
     batch: Batch,
     learning_rate: f32,
     observer: OperatorTimes<'a>,
+    /// What others had taken when the next step began.
+    before: taken::Reading,
     arms: Vec<Team>,
     peak_isa: Isa,
     losses: Vec<f64>,
@@ -244,6 +247,7 @@ impl<'a> Steps<'a> {
             batch: Batch::new(case.cut.batch, case.cut.length),
             learning_rate: case.learning_rate,
             observer: OperatorTimes::new(clock),
+            before: taken::Reading::now(),
             arms,
             peak_isa,
             losses: Vec::new(),
@@ -305,6 +309,7 @@ impl Arms for Steps<'_> {
     }
 
     fn between(&mut self, arm: usize, phase: Phase) {
+        let after = taken::Reading::now();
         let operators = self.observer.take();
         let (clock, step) = (self.clock, self.losses.len());
         let team = &mut self.arms[arm];
@@ -314,12 +319,16 @@ impl Arms for Steps<'_> {
             let since = clock.since(self.begin);
             team.found.steps.push(step);
             team.found.operators.push(operators);
+            team.found
+                .taken
+                .push(after.since(&self.before, team.pool.cpus()));
             team.found.peaks.extend(peak);
             team.found
                 .clocks
                 .extend(crate::stats::summary::median(&hertz).map(|hertz| (since, hertz)));
         }
         self.resident.extend(resident().map(|bytes| (step, bytes)));
+        self.before = taken::Reading::now();
     }
 }
 
@@ -331,6 +340,7 @@ impl Team {
         self.found.seconds = samples.seconds;
         self.found.steps.truncate(rounds);
         self.found.operators.truncate(rounds);
+        self.found.taken.truncate(rounds);
         self.found.peaks.truncate(rounds);
         self.found.clocks.truncate(rounds);
     }

@@ -4,6 +4,7 @@ use super::operator_times::Entry;
 use crate::kernels::Cost;
 use crate::measure::counters::Reading;
 use crate::measure::process::Disturbance;
+use crate::measure::taken::Taken;
 use crate::stats::{Interval, bootstrap, summary};
 use crate::suites::training::model_flops::Sizes;
 
@@ -17,6 +18,8 @@ pub(super) struct Arm {
     pub(super) steps: Vec<usize>,
     /// Operators of each of these steps.
     pub(super) operators: Vec<Vec<Entry>>,
+    /// What others took from each of these steps: seconds of CPU time, over all its threads.
+    pub(super) taken: Vec<Taken>,
     /// FLOP/s of the multiply-add peak beside each of these steps.
     pub(super) peaks: Vec<f64>,
     /// Seconds since the first step, and hertz seen by the threads there.
@@ -164,8 +167,10 @@ pub(super) struct OperatorSeconds {
 #[cfg(test)]
 pub(super) mod sample {
     use super::*;
+    use crate::measure::process::Unreadable;
 
     /// A case on one and two threads with round numbers: the step takes 2 s on one and 1.1 s on two, peaks are 100 and 190 GFLOP/s.
+    /// The hypervisor takes 4 % of the CPUs; the kernel does not tell what programs take.
     pub(in crate::suites::training) fn findings() -> Findings {
         let sizes = Sizes {
             length: 128,
@@ -201,11 +206,22 @@ pub(super) mod sample {
                 seconds: jitter.map(|j| step * j).to_vec(),
                 steps: (0..8).map(|round| 4 + 2 * round + threads).collect(),
                 operators: vec![operators; 8],
+                taken: vec![taken(0.04 * step * threads as f64); 8],
                 peaks: vec![peak; 8],
                 clocks: vec![(0.0, 2.5e9), (2.0, 2.4e9)],
                 warm_up: (2, true),
             }
         };
+        fn taken(stolen: f64) -> Taken {
+            let displaced = Err(Unreadable {
+                path: "/proc/self/task/1/schedstat".into(),
+                reason: "No such file or directory".into(),
+            });
+            Taken {
+                stolen: Ok(stolen),
+                displaced,
+            }
+        }
         Findings {
             case: "small".into(),
             sizes,

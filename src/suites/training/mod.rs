@@ -10,6 +10,7 @@ mod findings;
 mod model_flops;
 mod operator_times;
 mod operators;
+mod others;
 mod records;
 
 use super::{Context, Suite, SuiteError, find};

@@ -3,6 +3,8 @@
 use super::attribution::{self, Part, Step};
 use super::findings::{Arm, Findings, OperatorSeconds};
 use super::model_flops::Sizes;
+use super::others::Others;
+use crate::record;
 use crate::stats::Interval;
 use crate::suites::Recorder;
 use crate::suites::quantity;
@@ -115,6 +117,7 @@ fn losses(recorder: &mut Recorder, findings: &Findings, arm: &Arm) {
         return;
     };
     let alone = findings.alone();
+    let others = Others::of(arm);
     let step = Step {
         threads: arm.threads,
         seconds: step.estimate,
@@ -123,16 +126,19 @@ fn losses(recorder: &mut Recorder, findings: &Findings, arm: &Arm) {
             .and_then(Arm::peak)
             .unwrap_or(peak / arm.threads as f64),
         bandwidth: findings.bandwidth(arm.threads),
+        kept: others.kept(),
+        kept_alone: alone.map_or(1.0, |alone| Others::of(alone).kept()),
     };
     let parts = parts(&findings.sizes, findings.tokens(), arm, alone);
     let widest = findings
         .widest()
         .is_some_and(|widest| widest.threads == arm.threads);
-    for (rank, loss) in attribution::losses(&step, &parts).into_iter().enumerate() {
-        let subject = format!(
-            "training.{}.lost.{}.t{}",
-            findings.case, loss.reason, arm.threads
-        );
+    let lost = |reason: &str| format!("training.{}.lost.{reason}.t{}", findings.case, arm.threads);
+    let mut losses = attribution::losses(&step, &parts);
+    losses.extend(others.losses());
+    losses.sort_by(|one, other| other.share.total_cmp(&one.share));
+    for (rank, loss) in losses.into_iter().enumerate() {
+        let subject = lost(loss.reason);
         recorder.computed(&subject, quantity::SHARE_OF_STEP, loss.share, loss.how);
         if let Some(advice) = loss
             .advice
@@ -143,22 +149,21 @@ fn losses(recorder: &mut Recorder, findings: &Findings, arm: &Arm) {
                 format!(
                     "{} ({}, {} of a step).",
                     advice.trim_end_matches('.'),
-                    loss.reason.replace('_', " "),
+                    record::reason(loss.reason),
                     crate::units::Ratio(loss.share)
                 ),
             );
         }
     }
     if arm.threads > 1 && alone.is_none() {
-        let subject = format!(
-            "training.{}.lost.parallel_loss.t{}",
-            findings.case, arm.threads
-        );
         recorder.missing(
-            &subject,
+            &lost("parallel_loss"),
             quantity::SHARE_OF_STEP,
             "one thread was not measured (--threads without 1); the other reasons include it",
         );
+    }
+    for (reason, why) in others.unknown() {
+        recorder.missing(&lost(reason), quantity::SHARE_OF_STEP, why);
     }
     let traffic: f64 = parts.iter().map(|part| part.cost.bytes()).sum();
     let subject = format!("training.{}.t{}", findings.case, arm.threads);
@@ -256,6 +261,30 @@ mod tests {
             );
         }
         assert!(recorder.notes().iter().any(|note| note.topic == "advice"));
+    }
+
+    #[test]
+    fn what_others_took_is_a_reason_and_what_is_unknown_says_why() {
+        let findings = sample::findings();
+        let mut recorder = Recorder::default();
+        record(&mut recorder, &findings);
+        let lost = |reason: &str| {
+            let name = format!("training.small.lost.{reason}.t2.share_of_step");
+            let mut metrics = recorder.metrics().iter();
+            metrics.find(|metric| metric.name == name).unwrap()
+        };
+        assert!((lost("stolen").value.unwrap() - 0.04).abs() < 1e-12);
+        let displaced = lost("displaced");
+        assert!(
+            displaced.value.is_none() && displaced.how.contains("schedstat"),
+            "{}",
+            displaced.how
+        );
+        let advice = |note: &record::Note| note.text.contains("dedicated CPUs");
+        assert!(
+            !recorder.notes().iter().any(advice),
+            "not one of the largest three"
+        );
     }
 
     #[test]
