@@ -12,6 +12,7 @@ mod files;
 mod generator;
 mod map;
 mod tokenizer;
+mod tokenizer_file;
 mod tokens;
 mod words;
 

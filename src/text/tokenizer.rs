@@ -1,20 +1,19 @@
 //! Byte-level BPE as GPT-2 has it, trained to the vocabulary of a configuration and kept as a Hugging Face `tokenizer.json`.
 //!
-//! Words are `words.rs`, learning `bpe.rs`; the file and the merging are the `tokenizers` crate's. Every text can be encoded, and
+//! Words are `words.rs`, learning `bpe.rs`, reading the file `tokenizer_file.rs`; writing it and the merging are the `tokenizers` crate's. Every text can be encoded, and
 //! decodes to itself. Text that spells the end-of-text token is text: only the program puts the token itself.
 
 use std::collections::HashMap;
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use tokenizers::models::ModelWrapper;
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Model};
 
 use super::bpe::{self, WordCounts};
 use super::error::TextError;
+use super::tokenizer_file;
 use super::tokens::Key;
 use super::words;
 
@@ -83,49 +82,29 @@ impl Tokenizer {
 
     /// Reads a `tokenizer.json`: byte-level BPE, split as GPT-2 splits, with an end-of-text token.
     pub fn from_json(json: &str) -> Result<Tokenizer, TextError> {
-        let tokenizer = parse(json)?;
-        let no = |what: &str| {
-            Err(TextError::Tokenizer {
-                what: what.to_owned(),
-            })
+        let tokenizer_file::File { model, tokens } = tokenizer_file::read(json)?;
+        let no = |what: &str| TextError::Tokenizer {
+            what: what.to_owned(),
         };
-        if tokenizer.get_normalizer().is_some() {
-            return no("it changes the text before splitting it");
-        }
-        let splits_as_gpt2 = |split: &ByteLevel| split.use_regex && !split.add_prefix_space;
-        if !matches!(tokenizer.get_pre_tokenizer(), Some(PreTokenizerWrapper::ByteLevel(split)) if splits_as_gpt2(split))
-        {
-            return no("it does not split text as GPT-2 does");
-        }
-        let Some(end_of_text) = tokenizer.token_to_id(END_OF_TEXT) else {
-            return no("it has no token <|endoftext|>");
-        };
-        let ModelWrapper::BPE(model) = tokenizer.get_model() else {
-            return no("its model is another one");
-        };
-        let mut model = model.clone();
-        // Words are remembered by the encoder instead, in fewer bytes.
-        model.resize_cache(0);
+        let end_of_text = tokens.iter().position(|token| token == END_OF_TEXT);
+        let end_of_text = end_of_text.ok_or_else(|| no("it has no token <|endoftext|>"))? as u32;
         let characters = characters();
+        let known = |character: &char| model.token_to_id(character.encode_utf8(&mut [0; 4]));
+        if characters
+            .iter()
+            .any(|character| known(character).is_none())
+        {
+            return Err(no("it lacks some of the 256 bytes"));
+        }
         let bytes: HashMap<char, u8> = characters.into_iter().zip(0..=255).collect();
-        let mut pieces = Vec::new();
-        for id in 0..tokenizer.get_vocab_size(true) as u32 {
-            let Some(token) = tokenizer.id_to_token(id) else {
-                return no("its ids have holes");
-            };
-            let piece: Option<Vec<u8>> = token
+        let piece = |token: String| {
+            let spelt = token
                 .chars()
-                .map(|character| bytes.get(&character).copied())
-                .collect();
-            pieces.push(piece.unwrap_or_else(|| token.into_bytes()));
-        }
-        if characters.iter().any(|character| {
-            model
-                .token_to_id(character.encode_utf8(&mut [0; 4]))
-                .is_none()
-        }) {
-            return no("it lacks some of the 256 bytes");
-        }
+                .map(|character| bytes.get(&character).copied());
+            let piece: Option<Vec<u8>> = spelt.collect();
+            piece.unwrap_or_else(|| token.into_bytes())
+        };
+        let pieces = tokens.into_iter().map(piece).collect();
         Ok(Tokenizer {
             json: json.to_owned(),
             model,
@@ -264,15 +243,6 @@ fn count_words<T: AsRef<str> + Sync>(texts: &[T]) -> WordCounts<'_> {
             counts
         })
         .reduce(WordCounts::new, add)
-}
-
-/// Reads the crate's format. Its reader panics on some malformed files, so the JSON is checked first, and a panic that is left
-/// is an error of the file.
-fn parse(json: &str) -> Result<tokenizers::Tokenizer, TextError> {
-    let _: serde_json::Value = serde_json::from_str(json).map_err(|error| broken(error.into()))?;
-    std::panic::catch_unwind(|| json.parse::<tokenizers::Tokenizer>())
-        .unwrap_or_else(|_| Err("the tokenizer's reader gave up on it".into()))
-        .map_err(broken)
 }
 
 fn broken(error: tokenizers::Error) -> TextError {
