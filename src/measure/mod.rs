@@ -7,12 +7,14 @@
 //! | what did the hardware and the kernel count | [`counters`] |
 //! | what does this process hold, and who else is here | [`process`] |
 //! | how much CPU time others took from it meanwhile | [`taken`] |
+//! | which other programs used the CPUs | [`neighbours`] |
 //! | in which order, how often, for how long | [`session`] |
 //! | does another measurement run on this machine | [`turn`] |
 
 pub mod clock;
 pub mod counters;
 pub mod frequency;
+pub mod neighbours;
 pub mod process;
 pub mod session;
 pub mod taken;

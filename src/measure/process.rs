@@ -51,6 +51,8 @@ pub struct System {
 /// What disturbed a stretch of measuring.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Disturbance {
+    /// All CPU time of the stretch, idle included, in seconds.
+    pub cpu_seconds: f64,
     /// Stolen share of all CPU time.
     pub steal_ratio: f64,
     /// Share of all CPU time that other programs used.
@@ -195,6 +197,7 @@ pub fn disturbance(before: &System, after: &System, own: &Usage) -> Option<Distu
     let busy = after.busy_ticks.saturating_sub(before.busy_ticks);
     let foreign = busy.saturating_sub(own.cpu_ticks) as f64;
     Some(Disturbance {
+        cpu_seconds: total / 100.0,
         steal_ratio: steal / total,
         foreign_ratio: foreign / total,
     })
@@ -287,8 +290,12 @@ mod tests {
         };
         let disturbance = disturbance(&before, &after, &own).unwrap();
         assert_eq!(
-            (disturbance.steal_ratio, disturbance.foreign_ratio),
-            (0.1, 0.3)
+            (
+                disturbance.cpu_seconds,
+                disturbance.steal_ratio,
+                disturbance.foreign_ratio
+            ),
+            (2.0, 0.1, 0.3)
         );
         assert_eq!(super::disturbance(&after, &after, &own), None);
     }

@@ -6,6 +6,7 @@ use super::model_flops::Sizes;
 use super::operator_times::OperatorTimes;
 use crate::kernels::Isa;
 use crate::measure::clock::{Clock, Ticks};
+use crate::measure::neighbours::{Load, Neighbours};
 use crate::measure::session::{self, Arms, Phase, Plan as SessionPlan, WarmUp};
 use crate::measure::{frequency, process, taken};
 use crate::parallel::Pool;
@@ -58,7 +59,7 @@ pub(super) fn measure(
     let mut steps = Steps::new(context, case, dataset)?;
     let mut validation: Vec<(usize, f64)> = Vec::new();
     validation.extend(steps.validate(context));
-    let disturbance = rounds(context, case, &mut steps, budget);
+    let (disturbance, neighbours) = rounds(context, case, &mut steps, budget);
     let counters = counting::count(context, || steps.plain_step());
     validation.extend(steps.validate(context));
     Ok(Findings {
@@ -81,17 +82,18 @@ pub(super) fn measure(
         },
         counters,
         disturbance,
+        neighbours,
         bandwidth: bandwidth(context),
     })
 }
 
-/// Warms up and measures rounds of steps; says what disturbed them.
+/// Warms up and measures rounds of steps; says what disturbed them, and who.
 fn rounds(
     context: &Context,
     case: &Case,
     steps: &mut Steps,
     budget: f64,
-) -> Option<process::Disturbance> {
+) -> (Option<process::Disturbance>, Option<Vec<Load>>) {
     let (effort, threads) = (context.experiment.effort, &context.experiment.threads);
     let plan = SessionPlan {
         fewest_rounds: 3,
@@ -106,6 +108,7 @@ fn rounds(
         "training: {}, steps on {threads:?} threads in turn",
         case.name
     ));
+    let present = Neighbours::now();
     let before = (process::system(), process::usage());
     steps.before = taken::Reading::now();
     let host = context.host();
@@ -116,7 +119,9 @@ fn rounds(
     for (arm, samples) in steps.arms.iter_mut().zip(samples) {
         arm.complete(samples);
     }
-    disturbance(&before)
+    let disturbance = disturbance(&before);
+    let used = |earlier: &Neighbours| Some(Neighbours::now()?.since(earlier));
+    (disturbance, present.as_ref().and_then(used))
 }
 
 fn sizes(case: &Case) -> Sizes {

@@ -3,6 +3,7 @@
 use super::operator_times::Entry;
 use crate::kernels::Cost;
 use crate::measure::counters::Reading;
+use crate::measure::neighbours::Load;
 use crate::measure::process::Disturbance;
 use crate::measure::taken::Taken;
 use crate::stats::{Interval, bootstrap, summary};
@@ -71,6 +72,8 @@ pub(super) struct Findings {
     pub(super) memory: Memory,
     pub(super) counters: Counters,
     pub(super) disturbance: Option<Disturbance>,
+    /// What other programs used meanwhile, the most first; `None` where they cannot be seen.
+    pub(super) neighbours: Option<Vec<Load>>,
     /// Bytes a second from memory, by threads.
     pub(super) bandwidth: Vec<(usize, f64)>,
 }
@@ -240,9 +243,20 @@ pub(super) mod sample {
             },
             counters: Counters::default(),
             disturbance: Some(Disturbance {
+                cpu_seconds: 60.0,
                 steal_ratio: 0.01,
                 foreign_ratio: 0.2,
             }),
+            neighbours: Some(vec![
+                Load {
+                    name: "compiler".into(),
+                    seconds: 9.0,
+                },
+                Load {
+                    name: "shell".into(),
+                    seconds: 0.1,
+                },
+            ]),
             bandwidth: vec![(1, 10e9), (2, 18e9)],
         }
     }

@@ -1,6 +1,7 @@
 //! Counters of one step, and who else used the machine.
 
 use crate::measure::counters::{Counter, Reading, Scope, Tally};
+use crate::measure::neighbours::Load;
 use crate::record::Better;
 use crate::suites::Recorder;
 use crate::suites::quantity::{self, Quantity};
@@ -10,6 +11,10 @@ use crate::units::Ratio;
 /// Steal and foreign load above which the reader is told.
 const NOTED_STEAL: f64 = 0.01;
 const NOTED_FOREIGN: f64 = 0.05;
+
+/// Share of all CPU time from which on a program is named, and how many are.
+const NAMED: f64 = 0.01;
+const MOST_NAMED: usize = 3;
 
 /// Share of the time below which a count is called extrapolated.
 const WHOLE: f64 = 0.999;
@@ -52,6 +57,22 @@ fn how(counter: &Counter, tally: &Tally) -> String {
     format!("{}; one step, {scope}{share}", counter.why)
 }
 
+/// ` (compiler 15.0 %, shell 2.0 %)`: the busiest of the programs that did not end meanwhile; nothing if no one stands out.
+fn busiest(findings: &Findings, cpu_seconds: f64) -> String {
+    let loads = findings.neighbours.iter().flatten();
+    let share = |load: &Load| load.seconds / cpu_seconds;
+    let named: Vec<String> = loads
+        .filter(|load| share(load) >= NAMED)
+        .take(MOST_NAMED)
+        .map(|load| format!("{} {}", load.name, Ratio(share(load))))
+        .collect();
+    if named.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", named.join(", "))
+    }
+}
+
 fn disturbance(recorder: &mut Recorder, findings: &Findings, subject: &str) {
     let Some(disturbance) = findings.disturbance else {
         recorder.missing(subject, quantity::STEAL_RATIO, "/proc/stat did not tell");
@@ -64,10 +85,11 @@ fn disturbance(recorder: &mut Recorder, findings: &Findings, subject: &str) {
     recorder.reading(subject, quantity::FOREIGN_RATIO, foreign, how);
     if steal > NOTED_STEAL || foreign > NOTED_FOREIGN {
         let text = format!(
-            "{}: other programs used {} of all CPU time and the hypervisor took {} while steps were measured; \
+            "{}: other programs used {} of all CPU time{} and the hypervisor took {} while steps were measured; \
              an idle machine gives narrower intervals.",
             findings.case,
             Ratio(foreign),
+            busiest(findings, disturbance.cpu_seconds),
             Ratio(steal)
         );
         recorder.note("limits", text);

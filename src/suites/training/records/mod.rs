@@ -156,12 +156,10 @@ mod tests {
         close("counters.small.t2.foreign_ratio", 0.2);
         close("frequency.small.t2.ghz", 2.45);
         assert_eq!(recorder.value("training.small.usl.contention"), None);
-        assert!(
-            recorder
-                .notes()
-                .iter()
-                .any(|note| note.text.contains("20.0 %"))
-        );
+        assert!(recorder.notes().iter().any(|note| {
+            note.text
+                .contains("20.0 % of all CPU time (compiler 15.0 %) and")
+        }));
         let names: Vec<&str> = recorder
             .series()
             .iter()
