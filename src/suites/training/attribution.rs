@@ -233,10 +233,12 @@ fn beyond_model(step: &Step, parts: &[Part]) -> Option<Loss> {
         .iter()
         .map(|part| useful_flops(part) - part.model_flops)
         .sum();
-    let share = beyond / step.peak / step.seconds;
-    if share.abs() < 1e-4 {
+    let model: f64 = parts.iter().map(|part| part.model_flops).sum();
+    // However small its share of a slow step is, it stands in the sum; rounding alone does not.
+    if beyond.abs() <= 1e-12 * model {
         return None;
     }
+    let share = beyond / step.peak / step.seconds;
     let how = if beyond < 0.0 {
         "The formula of MFU counts arithmetic that is skipped: the positions that causal attention masks. Time saved, hence negative."
     } else {
@@ -360,6 +362,21 @@ mod tests {
         // What is told of an operator is what was measured.
         let adamw = losses.iter().find(|loss| loss.reason == "adamw_bandwidth");
         assert!(adamw.unwrap().how.contains("10.0 GB/s"));
+    }
+
+    #[test]
+    fn a_slow_step_adds_up_too() {
+        let (mut step, mut parts) = example();
+        // A busy machine: a thousand times as long, so that arithmetic is a tiny share.
+        step.seconds *= 1e3;
+        for part in &mut parts {
+            part.seconds *= 1e3;
+            part.alone = part.alone.map(|alone| alone * 1e3);
+        }
+        let sum: f64 = losses(&step, &parts).iter().map(|loss| loss.share).sum();
+        let model: f64 = parts.iter().map(|part| part.model_flops).sum();
+        let gap = 1.0 - model / (step.peak * step.seconds);
+        assert!((sum - gap).abs() < 1e-12, "{sum} {gap}");
     }
 
     #[test]
