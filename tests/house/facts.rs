@@ -83,6 +83,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "src/measure/clock/tsc.rs",
     "src/measure/counters/perf.rs",
     "src/measure/frequency.rs",
+    "src/parallel/crew.rs",
     "src/parallel/mod.rs",
     "src/probe/cpuid.rs",
     "src/probe/trial.rs",
