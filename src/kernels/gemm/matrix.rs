@@ -77,8 +77,8 @@ impl<'a> Matrix<'a> {
         )
     }
 
-    /// The rows from `first` on, with any strides.
-    pub(crate) fn from_row(self, first: usize) -> Matrix<'a> {
+    /// The rows but the first `first`, with any strides.
+    pub(crate) fn rows_after(self, first: usize) -> Matrix<'a> {
         Matrix {
             data: &self.data[first * self.row_stride..],
             rows: self.rows - first,

@@ -147,7 +147,7 @@ fn operand<'a>(
     }
     let whole = m.rows / width * width;
     if whole < m.rows {
-        pack(isa, &Solo, m.from_row(whole), width, to);
+        pack(isa, &Solo, m.rows_after(whole), width, to);
     }
     Operand::plain(m, width, to)
 }

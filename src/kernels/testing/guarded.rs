@@ -30,7 +30,7 @@ pub(crate) struct Guarded {
 impl Guarded {
     pub(crate) fn new(values: &[f32], at: At) -> Guarded {
         let len = values.len();
-        let room = (len * size_of::<f32>()).next_multiple_of(PAGE).max(PAGE);
+        let room = size_of_val(values).next_multiple_of(PAGE).max(PAGE);
         let bytes = room + 2 * PAGE;
         // SAFETY: a fresh private map of three parts, of which the first and the last stay forbidden; `data` and the `len`
         // values behind it lie in the middle one.
@@ -43,7 +43,7 @@ impl Guarded {
             assert_eq!(libc::mprotect(middle, room, allowed), 0, "mprotect");
             let before = match at {
                 At::Start => 0,
-                At::End => room - len * size_of::<f32>(),
+                At::End => room - size_of_val(values),
             };
             let data: *mut f32 = middle.byte_add(before).cast();
             ptr::copy_nonoverlapping(values.as_ptr(), data, len);

@@ -40,7 +40,7 @@ pub(crate) fn tanh_lanes<S: Simd>(s: S, x: S::V) -> S::V {
     let square = s.mul(x, x);
     let mut p = s.splat(-5.704_988_7e-3);
     for coefficient in [
-        2.063_908_9e-2,
+        2.063_908_8e-2,
         -5.373_971_6e-2,
         1.333_144_2e-1,
         -3.333_328e-1,
