@@ -106,6 +106,7 @@ fn start(
     } = workers
         .pool
         .install(|| text_source::read(config, tokenizer))?;
+    crate::tensor::return_freed_memory();
     let state = state(identity(config, workers, &tokenizer, &key), newest.as_ref())?;
     let cut = Cut {
         length: config.training.max_length,

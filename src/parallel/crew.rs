@@ -112,6 +112,10 @@ impl Crew {
     /// Runs `f(task, worker)` for every task in `0..tasks` on the leader, which is worker 0, and whoever stands by.
     pub(super) fn run(&self, tasks: usize, f: Task<'_>) {
         assert!(tasks < JOB as usize, "too many tasks for one job");
+        if tasks <= 1 {
+            // What is too small to share stays in the leader's caches.
+            return (0..tasks).for_each(|task| as_worker(0, || f(task, 0)));
+        }
         self.ended.0.store(0, Relaxed);
         self.tasks.store(tasks, Relaxed);
         self.task.store((&raw const f).cast_mut().cast(), Relaxed);
@@ -170,10 +174,8 @@ impl Crew {
             // again before all of its tasks ended, are those of `job`, and `run` keeps the closure until this task ended.
             let f = unsafe { *task.cast::<Task<'_>>() };
             let index = (counter & (JOB - 1)) as usize;
-            WORKER.set(Some(worker));
-            let result = catch_unwind(AssertUnwindSafe(|| f(index, worker)));
-            WORKER.set(None);
-            if let Err(panic) = result {
+            let run = || as_worker(worker, || f(index, worker));
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
                 *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
             }
             self.ended.0.fetch_add(1, Release);
@@ -204,6 +206,19 @@ impl Crew {
         }
         self.sleepers.fetch_sub(1, SeqCst);
     }
+}
+
+/// Runs `f` marked as the task of this worker.
+fn as_worker<R>(worker: usize, f: impl FnOnce() -> R) -> R {
+    struct Ends;
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            WORKER.set(None);
+        }
+    }
+    WORKER.set(Some(worker));
+    let _ends = Ends;
+    f()
 }
 
 /// A moment more; false once it is time to sleep.

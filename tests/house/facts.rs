@@ -89,6 +89,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "src/probe/cpuid.rs",
     "src/probe/trial.rs",
     "src/tensor/arena.rs",
+    "src/tensor/heap.rs",
     "src/text/map.rs",
     "src/train/disk_space.rs",
 ];

@@ -93,6 +93,7 @@ fn case(name: String, config: &Config, threads: Option<usize>, isa: Isa) -> Resu
     };
     preparation::check_memory(&plan, &workers)?;
     let text = workers.pool.install(|| text_source::read(config, None))?;
+    crate::tensor::return_freed_memory();
     let training = &config.training;
     let cut = Cut {
         length: training.max_length,

@@ -56,9 +56,17 @@ impl Blocking {
         );
         // Enough tasks that the slowest thread ends soon after the others, as long as tasks stay worth their start.
         let tasks = |rows: usize, columns: usize| m.div_ceil(rows) * n.div_ceil(columns);
+        // Some 20 us for the first task of a thread, twice that where it has one already.
+        let worth = |tasks: usize| {
+            if tasks < workers {
+                2_000_000
+            } else {
+                4_000_000
+            }
+        };
         while workers > 1
             && tasks(rows, columns) < 4 * workers
-            && 2 * m.min(rows) * n.min(columns) * k > 4_000_000
+            && 2 * m.min(rows) * n.min(columns) * k > worth(tasks(rows, columns))
         {
             if columns > rows && columns >= 2 * tile.1 {
                 columns = split(n, columns / 2, tile.1);

@@ -1,15 +1,16 @@
 //! GEMM: `C = A B`, `C += A B`, with any strides, on packed panels and register tiles.
 //!
-//! The scheme is that of Goto and van de Geijn (ACM TOMS 34, 2008) as BLIS arranges it, with one change: both operands are
-//! packed once, in parallel, before any tile is computed, so that no element is packed twice however the tiles are split
-//! among threads. Weights can be packed once and used by many calls ([`PackedRight`]).
+//! The scheme is that of Goto and van de Geijn (ACM TOMS 34, 2008) as BLIS arranges it, with two changes. What is packed is
+//! packed once, in parallel, before any tile is computed, so that no element is packed twice however the tiles are split among
+//! threads; weights can be packed once and used by many calls ([`PackedRight`]). And operands are packed only where that pays
+//! (module `operand`): rows of A whose steps lie side by side, and a small B, are read by the tiles where they lie.
 //!
 //! ```text
-//! pack A into panels of TILE_ROWS rows, B into panels of TILE_COLUMNS columns         (parallel, one pass each)
-//! for each block of C, rows x columns                                                 (parallel, any order)
-//!   for each slice of K that keeps a panel of A in L1 and the block of B in L2
-//!     for each panel of A, for each panel of B:  tile += A panel x B panel            (registers)
-//!   bias, GELU, residual or product with a matrix, while the tile is in L1            (epilogue)
+//! pack B into panels of TILE_COLUMNS columns, A into panels of TILE_ROWS rows, or neither     (parallel, one pass each)
+//! for each block of C, rows x columns                                                         (parallel, any order)
+//!   for each slice of K that keeps the rows of a tile in L1 and the block of B in L2
+//!     for each panel of A, for each panel of B:  tile += A panel x B panel                    (registers)
+//!   bias, GELU, residual or product with a matrix, while the tile is in L1                    (epilogue)
 //! ```
 //!
 //! Every element of C sums its products in the order of K whatever the blocks, so results do not depend on the number of

@@ -36,11 +36,12 @@ const CASES: [Case; 3] = [
         least: f32::MIN_POSITIVE as f64,
     },
     Case {
-        // In the tail the argument of exp, some 10, multiplies its rounding: what is left there is compared with 2^-8.
+        // Below 0 the rounding of exp's argument, up to some 10, counts as often: near -3 the value is small beside it, and in
+        // the tail what is left is compared with 2^-8.
         name: "gelu",
         kernel: vec::gelu,
         truth: |x| reference_gelu(x).0,
-        ulp: 4.0,
+        ulp: 12.0,
         range: [f32::MIN, f32::MAX],
         least: 1.0 / 256.0,
     },

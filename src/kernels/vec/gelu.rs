@@ -7,7 +7,7 @@ use crate::kernels::{
     isa::{Op, Simd},
 };
 
-/// `out = gelu(x)`, within 4 ULP of the value, or of 2^-8 where the value is smaller; NaN stays NaN.
+/// `out = gelu(x)`, within 12 ULP of the value, or of 2^-8 where the value is smaller; NaN stays NaN.
 ///
 /// # Panics
 /// When lengths differ.
