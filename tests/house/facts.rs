@@ -86,6 +86,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "src/measure/frequency.rs",
     "src/parallel/crew.rs",
     "src/parallel/mod.rs",
+    "src/parallel/place.rs",
     "src/probe/cpuid.rs",
     "src/probe/trial.rs",
     "src/tensor/arena.rs",
