@@ -7,6 +7,9 @@
 mod ceilings;
 mod context;
 mod machine;
+pub mod matmul;
+mod operands;
+pub mod peers;
 pub mod quantity;
 mod recorder;
 mod training;
@@ -14,7 +17,7 @@ mod training;
 #[cfg(test)]
 mod testing;
 
-pub use context::{Case, Context, Effort, Experiment, Host};
+pub use context::{Case, Context, Effort, Experiment, Host, caches};
 pub use machine::record_machine;
 pub use recorder::{Curve, Recorder};
 
@@ -36,11 +39,16 @@ pub trait Suite: Sync {
 }
 
 /// Every suite, in the order in which `--suite all` runs them.
-pub const SUITES: &[&dyn Suite] = &[&ceilings::Ceilings, &training::Training];
+pub const SUITES: &[&dyn Suite] = &[&ceilings::Ceilings, &matmul::Matmul, &training::Training];
 
 /// The suite of that id.
 pub fn find(id: &str) -> Option<&'static dyn Suite> {
     SUITES.iter().copied().find(|suite| suite.id() == id)
+}
+
+/// `on 1 thread`, `on 2 threads`.
+fn on_threads(threads: usize) -> String {
+    format!("on {threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
 /// Why a suite could not go on.

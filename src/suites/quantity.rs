@@ -49,6 +49,8 @@ quantities! {
     BYTES = "bytes", "bytes", Lower;
     /// Time on one thread over time on N.
     SPEEDUP = "speedup", "ratio", Higher;
+    /// Time of the fastest other library over ours.
+    SPEEDUP_OVER_BEST_PEER = "speedup_over_best_peer", "ratio", Higher;
     /// Speed-up over the number of threads.
     THREAD_EFFICIENCY = "thread_efficiency", "ratio", Higher;
     /// Training loss.

@@ -97,7 +97,11 @@ pub(super) fn total_rate(clock: &Clock, threads: &[Vec<Window>], amount: f64) ->
 }
 
 /// How often `work` must be repeated for a window of about `seconds`: it is doubled until a run takes a tenth of that.
-pub(super) fn repeats_for(clock: &Clock, seconds: f64, mut work: impl FnMut(usize)) -> usize {
+pub(in crate::suites) fn repeats_for(
+    clock: &Clock,
+    seconds: f64,
+    mut work: impl FnMut(usize),
+) -> usize {
     let mut repeats = 1usize;
     loop {
         let start = clock.now();
