@@ -43,8 +43,8 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
     ("src/kernels/isa", &["ymm"]),
     ("src/kernels/vec", &["accuracy", "map"]),
     ("src/model/ops", &[]),
-    ("src/suites", &["operands"]),
-    ("src/report/charts", &["cache_table", "ceilings"]),
+    ("src/suites", &["contest", "operands"]),
+    ("src/report/charts", &["cache_table", "ceilings", "heat"]),
     (
         "src/cli",
         &[

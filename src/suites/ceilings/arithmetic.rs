@@ -104,7 +104,7 @@ impl Peak {
 }
 
 /// The median of three windows: one that was interrupted does not show.
-fn calm_frequency(clock: &Clock) -> f64 {
+pub(in crate::suites) fn calm_frequency(clock: &Clock) -> f64 {
     let [mut one, mut other, last] = [(); 3].map(|()| frequency::window(clock).0);
     if one > other {
         (one, other) = (other, one);

@@ -5,21 +5,20 @@
 //! result agrees with ours and it works on the threads it was given.
 
 mod cases;
-mod record;
-mod rounds;
+mod contenders;
 mod table;
 
 pub use cases::{Case, cases};
 pub use table::Table;
 
 use super::ceilings::arithmetic::Peak;
-use super::peers::{self, Crew, Peer};
+use super::contest::{self, Arm, Budget, Rounds, Task, Turns, subject};
+use super::peers::{self, Crew};
 use super::quantity::GFLOPS;
 use super::{Context, Effort, Suite, SuiteError};
 use crate::kernels::Isa;
 use crate::units::Bytes;
-use record::{Rounds, subject};
-use rounds::{Arm, Budget, Means, Visited, Who, whereabouts};
+use contenders::{Product, Who};
 
 /// Products of more arithmetic than this are left to vector units, but for a full run: plain code takes seconds for one.
 const LONG_FOR_SCALAR: f64 = 5e8;
@@ -49,76 +48,29 @@ impl Suite for Matmul {
 
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
         let found = peers::find();
-        note_peers(context, &found);
+        found.note(&mut context.recorder);
+        let isas = super::isas(context);
         for threads in context.experiment.threads.clone() {
             if context.stopped() {
                 break;
             }
-            on_threads(context, &found.peers, threads)?;
+            let pool = context.pool(threads)?;
+            let mut peaks = contest::peaks(&isas, &pool, context.clock);
+            let crew = Crew::new(&found.peers, &pool, context.clock);
+            let begin = context.clock.now();
+            for case in cases(context.experiment.effort) {
+                if context.stopped() {
+                    break;
+                }
+                one_case(context, &isas, &crew, threads, case, &mut peaks)?;
+                context.keep()?;
+            }
+            for (_, peak) in &peaks {
+                peak.record_missing(context, begin);
+            }
         }
         Ok(())
     }
-}
-
-/// Who is compared with, and who is not and why.
-pub(super) fn note_peers(context: &mut Context, found: &peers::Found) {
-    for peer in &found.peers {
-        let text = format!("Compared with {}: {}.", peer.name(), peer.about());
-        context.recorder.note("method", text);
-    }
-    for (name, reason) in &found.absent {
-        let text = format!("Not compared with {name}: {reason}.");
-        context.recorder.note("method", text);
-    }
-}
-
-fn on_threads(
-    context: &mut Context,
-    peers: &[Box<dyn Peer>],
-    threads: usize,
-) -> Result<(), SuiteError> {
-    let pool = context.pool(threads)?;
-    let isas = isas(context);
-    let mut peaks: Vec<(Isa, Peak)> = Vec::new();
-    for isa in peak_isas(&isas) {
-        let peak = Peak::new(context.clock, isa, pool.clone());
-        peaks.push((isa, peak));
-    }
-    let crew = Crew::new(peers, &pool, context.clock);
-    let begin = context.clock.now();
-    for case in cases(context.experiment.effort) {
-        if context.stopped() {
-            break;
-        }
-        one_case(context, &isas, &crew, threads, case, &mut peaks)?;
-        context.keep()?;
-    }
-    for (_, peak) in &peaks {
-        peak.record_missing(context, begin);
-    }
-    Ok(())
-}
-
-/// The instruction sets of the experiment; a quick run takes the widest and AVX2 only.
-fn isas(context: &Context) -> Vec<Isa> {
-    let all = &context.experiment.isas;
-    let kept = |(place, isa): &(usize, &Isa)| {
-        context.experiment.effort > Effort::Quick || *place == 0 || isa.name() == "avx2"
-    };
-    all.iter()
-        .enumerate()
-        .filter(kept)
-        .map(|(_, isa)| *isa)
-        .collect()
-}
-
-/// Those, and the widest of the machine, that a peer may choose.
-fn peak_isas(isas: &[Isa]) -> Vec<Isa> {
-    let mut all = isas.to_vec();
-    if !all.contains(&Isa::best()) {
-        all.push(Isa::best());
-    }
-    all
 }
 
 fn one_case(
@@ -129,80 +81,72 @@ fn one_case(
     case: Case,
     peaks: &mut [(Isa, Peak)],
 ) -> Result<(), SuiteError> {
-    let on = super::on_threads(threads);
+    let (on, effort) = (super::on_threads(threads), context.experiment.effort);
     context.say(&format!("matmul: {} {on}", case.name()));
-    let effort = context.experiment.effort;
-    let fits =
-        |isa: &Isa| isa.lanes() > 1 || effort == Effort::Full || case.flops() <= LONG_FOR_SCALAR;
-    let (used, skipped): (Vec<Isa>, Vec<Isa>) = isas.iter().copied().partition(fits);
-    for isa in skipped {
-        let reason = "plain code takes seconds for one such product: --full measures it";
-        let subject = subject(&case, isa.name(), threads);
+    let name = format!("gemm.{}", case.name());
+    let missing = |context: &mut Context, variant: &str, reason: String| {
+        let subject = subject(&name, variant, threads);
         context.recorder.missing(&subject, GFLOPS, reason);
-    }
-    let needed = Table::bytes(&case, &used);
-    let usable = context.machine.usable_memory_bytes().unwrap_or(u64::MAX);
-    if needed > usable / 2 {
-        let reason = format!(
-            "it takes {}, more than half of the memory that is free",
-            Bytes(needed as f64)
-        );
-        for isa in used {
-            let subject = subject(&case, isa.name(), threads);
-            context.recorder.missing(&subject, GFLOPS, reason.clone());
+    };
+    let free = context.machine.usable_memory_bytes().unwrap_or(u64::MAX);
+    let needed = Table::bytes(&case, isas);
+    let mut used = Vec::new();
+    for isa in isas {
+        if needed > free / 2 {
+            let bytes = Bytes(needed as f64);
+            let reason = format!("it takes {bytes}, more than half of the memory that is free");
+            missing(context, isa.name(), reason);
+        } else if isa.lanes() == 1 && effort < Effort::Full && case.flops() > LONG_FOR_SCALAR {
+            let reason = "plain code takes seconds for one such product: --full measures it";
+            missing(context, isa.name(), reason.to_owned());
+        } else {
+            used.push(*isa);
         }
+    }
+    if used.is_empty() {
         return Ok(());
     }
-    let mut table = Table::new(case, &used)?;
     let pool = context.pool(threads)?;
-    let means = Means {
+    let caches = super::caches(context.machine, threads);
+    let mut product = Product::new(Table::new(case, &used)?, &pool, caches);
+    let turns = Turns {
         clock: context.clock,
         pool: &pool,
-        caches: super::caches(context.machine, threads),
     };
-    let mut arms = ours(&used);
-    arms.extend(crew.ready.iter().map(|hands| Arm {
-        who: Who::Peer(hands),
-        seconds: Vec::new(),
-    }));
-    let (mut arms, incorrect) = means.check(&mut table, arms);
+    let mut arms = ours(&used, case.m == 1);
+    arms.extend(crew.ready.iter().map(|hands| Arm::new(Who::Peer(hands))));
+    let (mut arms, incorrect) = turns.check(&mut product, arms);
     for (variant, reason) in crew.refused.iter().cloned().chain(incorrect) {
-        let subject = subject(&case, &variant, threads);
-        context.recorder.missing(&subject, GFLOPS, reason);
+        missing(context, &variant, reason);
     }
-    let mut visited: Vec<Visited<'_>> = peaks
-        .iter_mut()
-        .filter(|(isa, _)| used.contains(isa) || *isa == Isa::best())
-        .map(|(isa, peak)| Visited {
-            isa: *isa,
-            peak,
-            flops: Vec::new(),
-        })
-        .collect();
+    let mut visited = contest::visited(peaks, &used);
     let host = context.host();
-    means.measure(&mut table, &mut arms, &mut visited, budget(effort), &|| {
-        host.stopped()
-    });
+    let stop = || host.stopped();
+    turns.measure(&mut product, &mut arms, &mut visited, budget(effort), &stop);
     let rounds = Rounds {
-        case,
+        case: name.clone(),
         threads,
+        flops: product.flops(),
         arms: &arms,
         peaks: &visited,
-        whereabouts: whereabouts(&case, context.machine.l2_bytes()),
+        whereabouts: contest::whereabouts(case.bytes(), context.machine.l2_bytes()),
     };
     rounds.record(&mut context.recorder);
     Ok(())
 }
 
 /// Ours: each instruction set, packing within the call and before.
-fn ours<'a>(isas: &[Isa]) -> Vec<Arm<'a>> {
-    let arm = |isa: &Isa, packed: bool| Arm {
-        who: Who::Ours { isa: *isa, packed },
-        seconds: Vec::new(),
+fn ours<'a>(isas: &[Isa], row: bool) -> Vec<Arm<Who<'a>>> {
+    let both = |isa: &Isa| {
+        [false, true].map(|packed| {
+            Arm::new(Who::Ours {
+                isa: *isa,
+                packed,
+                row,
+            })
+        })
     };
-    isas.iter()
-        .flat_map(|isa| [arm(isa, false), arm(isa, true)])
-        .collect()
+    isas.iter().flat_map(both).collect()
 }
 
 fn budget(effort: Effort) -> Budget {

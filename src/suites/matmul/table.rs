@@ -6,6 +6,7 @@ use crate::kernels::gemm::{
     packed_right_len, workspace_len,
 };
 use crate::kernels::{Isa, Team};
+use crate::suites::contest;
 use crate::suites::operands::noise;
 use crate::suites::peers::{Hands, Layout, Product};
 use crate::tensor::{Arena, ArenaError, Region, padded};
@@ -55,6 +56,11 @@ impl Table {
         noise(1, &mut table.a);
         noise(2, &mut table.b);
         Ok(table)
+    }
+
+    /// What lies on it.
+    pub fn case(&self) -> Case {
+        self.case
     }
 
     /// Packs B for our "packed" variant; outside of what is timed.
@@ -111,11 +117,11 @@ impl Table {
     /// # Errors
     /// The first element that is wrong.
     pub fn accept(&mut self) -> Result<(), String> {
-        let all = self.c.len();
+        let (all, product) = (self.c.len(), product(&self.case, &self.a, &self.b));
         let step = (all / SAMPLED).max(1);
         for place in (0..all).step_by(step).chain([all - 1]) {
             let (i, j) = (place / self.case.n, place % self.case.n);
-            self.agree(place, self.element(i, j))?;
+            self.agree(place, product.element(i, j))?;
         }
         self.ours.copy_from_slice(&self.c);
         self.spoil();
@@ -125,7 +131,7 @@ impl Table {
     /// Compares all of C with the accepted result, and spoils it for the next one.
     ///
     /// # Errors
-    /// The first element that differs by more than [`Table::bound`].
+    /// The first element that differs by more than the order of sums explains.
     pub fn compare(&mut self) -> Result<(), String> {
         for place in 0..self.c.len() {
             self.agree(place, f64::from(self.ours[place]))?;
@@ -134,16 +140,9 @@ impl Table {
         Ok(())
     }
 
-    /// Largest difference between two results that only differ in the order of their sums: eight units in the last place for each of k
-    /// products of values below one. Roundings of a random walk stay below a third of one; a wrong element is off by tens of thousands.
-    pub fn bound(&self) -> f64 {
-        8.0 * self.case.k as f64 * f64::from(f32::EPSILON) / 2.0
-    }
-
     fn agree(&self, place: usize, wanted: f64) -> Result<(), String> {
-        let got = f64::from(self.c[place]);
-        // Written so that NaN fails.
-        if (got - wanted).abs() <= self.bound() {
+        let got = self.c[place];
+        if contest::agree(got, wanted, self.case.k) {
             return Ok(());
         }
         Err(format!(
@@ -151,27 +150,6 @@ impl Table {
             place / self.case.n,
             place % self.case.n
         ))
-    }
-
-    fn element(&self, i: usize, j: usize) -> f64 {
-        let Case {
-            m, k, n, layout, ..
-        } = self.case;
-        let a = |p: usize| {
-            self.a[if layout.a_transposed() {
-                p * m + i
-            } else {
-                i * k + p
-            }]
-        };
-        let b = |p: usize| {
-            self.b[if layout.b_transposed() {
-                j * k + p
-            } else {
-                p * n + j
-            }]
-        };
-        (0..k).map(|p| f64::from(a(p)) * f64::from(b(p))).sum()
     }
 
     /// So that a peer which does nothing is found out.

@@ -79,6 +79,27 @@ type Sgemm = unsafe extern "C" fn(
     c_int,
 );
 
+/// `cblas_sgemm_batch` as MKL introduced it: order; for each group of equal products two transpositions, m, n, k, alpha; all A; for each
+/// group its stride; the same for B; for each group beta; all C; for each group its stride; how many groups; how many products in each.
+type SgemmBatch = unsafe extern "C" fn(
+    c_int,
+    *const c_int,
+    *const c_int,
+    *const c_int,
+    *const c_int,
+    *const c_int,
+    *const f32,
+    *const *const f32,
+    *const c_int,
+    *const *const f32,
+    *const c_int,
+    *const f32,
+    *const *mut f32,
+    *const c_int,
+    c_int,
+    *const c_int,
+);
+
 /// Values of CBLAS' enumerations.
 const ROW_MAJOR: c_int = 101;
 const AS_IT_IS: c_int = 111;
@@ -90,6 +111,7 @@ pub(super) struct Cblas {
     about: String,
     born: Vec<u32>,
     sgemm: Sgemm,
+    sgemm_batch: Option<SgemmBatch>,
     set_threads: SetThreads,
 }
 
@@ -117,6 +139,7 @@ impl Cblas {
                     SetThreads::Wide(*library.get(name.as_bytes()).map_err(|_| lacks(name))?)
                 }
             };
+            let sgemm_batch = library.get(b"cblas_sgemm_batch\0").ok();
             let about = version(library, &wanted.version);
             Ok(Self {
                 name: wanted.name,
@@ -127,6 +150,7 @@ impl Cblas {
                 },
                 born,
                 sgemm,
+                sgemm_batch: sgemm_batch.map(|function| *function),
                 set_threads,
             })
         }
@@ -194,11 +218,6 @@ impl Peer for Cblas {
 
     fn multiply(&self, product: &Product<'_>, c: &mut [f32]) -> Result<(), String> {
         product.check(c);
-        let size = |size: usize| {
-            c_int::try_from(size.max(1))
-                .map_err(|_| format!("a size of {size} is more than it can count"))
-        };
-        let turned = |transposed| if transposed { TRANSPOSED } else { AS_IT_IS };
         let Product {
             m, k, n, layout, ..
         } = *product;
@@ -225,4 +244,106 @@ impl Peer for Cblas {
         }
         Ok(())
     }
+
+    fn has_batch(&self) -> bool {
+        self.sgemm_batch.is_some()
+    }
+
+    fn multiply_batch(
+        &self,
+        products: &[Product<'_>],
+        c: &mut [f32],
+        slot: usize,
+        times: usize,
+    ) -> Result<(), String> {
+        let function = self.sgemm_batch.ok_or("it has no function for batches")?;
+        let mut groups = Groups::default();
+        let (mut lefts, mut rights) = (Vec::new(), Vec::new());
+        let mut results: Vec<*mut f32> = Vec::new();
+        for (index, product) in products.iter().enumerate() {
+            let end = (index * slot + slot).min(c.len());
+            let result = &mut c[index * slot..end];
+            product.check(result);
+            groups.add(product)?;
+            lefts.push(product.a.as_ptr());
+            rights.push(product.b.as_ptr());
+            results.push(result.as_mut_ptr());
+        }
+        let [ones, zeros] = [1.0, 0.0].map(|factor| vec![factor; groups.counts.len()]);
+        for _ in 0..times {
+            // SAFETY: each product was checked to have its sizes in its operands and in its own slot of C, which is borrowed exclusively; all
+            // lists have as many entries as there are products or groups.
+            unsafe {
+                function(
+                    ROW_MAJOR,
+                    groups.a_turned.as_ptr(),
+                    groups.b_turned.as_ptr(),
+                    groups.m.as_ptr(),
+                    groups.n.as_ptr(),
+                    groups.k.as_ptr(),
+                    ones.as_ptr(),
+                    lefts.as_ptr(),
+                    groups.a_strides.as_ptr(),
+                    rights.as_ptr(),
+                    groups.b_strides.as_ptr(),
+                    zeros.as_ptr(),
+                    results.as_ptr(),
+                    groups.n.as_ptr(),
+                    size(groups.counts.len())?,
+                    groups.counts.as_ptr(),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Neighbours of equal sizes, as a batch function takes them.
+#[derive(Default)]
+struct Groups {
+    a_turned: Vec<c_int>,
+    b_turned: Vec<c_int>,
+    m: Vec<c_int>,
+    k: Vec<c_int>,
+    n: Vec<c_int>,
+    a_strides: Vec<c_int>,
+    b_strides: Vec<c_int>,
+    counts: Vec<c_int>,
+}
+
+impl Groups {
+    fn add(&mut self, product: &Product<'_>) -> Result<(), String> {
+        let (m, k, n) = (size(product.m)?, size(product.k)?, size(product.n)?);
+        let (a, b) = (size(product.a_stride())?, size(product.b_stride())?);
+        let layout = product.layout;
+        let (a_turned, b_turned) = (turned(layout.a_transposed()), turned(layout.b_transposed()));
+        let last = (self.m.last(), self.k.last(), self.n.last());
+        let alike =
+            (self.a_turned.last(), self.b_turned.last()) == (Some(&a_turned), Some(&b_turned));
+        if let (true, Some(count)) = (
+            alike && last == (Some(&m), Some(&k), Some(&n)),
+            self.counts.last_mut(),
+        ) {
+            *count += 1;
+            return Ok(());
+        }
+        self.a_turned.push(a_turned);
+        self.b_turned.push(b_turned);
+        self.m.push(m);
+        self.k.push(k);
+        self.n.push(n);
+        self.a_strides.push(a);
+        self.b_strides.push(b);
+        self.counts.push(1);
+        Ok(())
+    }
+}
+
+fn turned(transposed: bool) -> c_int {
+    if transposed { TRANSPOSED } else { AS_IT_IS }
+}
+
+/// A size as the libraries count.
+fn size(size: usize) -> Result<c_int, String> {
+    c_int::try_from(size.max(1)).map_err(|_| format!("a size of {size} is more than it can count"))
 }

@@ -16,6 +16,8 @@ const WATCHED: f64 = 0.15;
 pub struct Hands<'a> {
     peer: &'a dyn Peer,
     pool: &'a Pool,
+    /// Whether each thread of the pool has products of its own.
+    shared_out: bool,
     /// Whether its threads live on between products: then each has a CPU of its own, as ours have.
     stays: bool,
 }
@@ -34,6 +36,7 @@ impl<'a> Hands<'a> {
         let mut hands = Self {
             peer,
             pool,
+            shared_out: false,
             stays: false,
         };
         if peer.workers() == Workers::Own {
@@ -44,6 +47,29 @@ impl<'a> Hands<'a> {
             hands.watch(clock, &mut trial)?;
         }
         Ok(hands)
+    }
+
+    /// Has `peer` do many products on as many threads as `pool` has: one that works in our threads does each product on one of them, any other
+    /// works as for a single product.
+    ///
+    /// # Errors
+    /// As [`Hands::new`].
+    pub fn for_batches(peer: &'a dyn Peer, pool: &'a Pool, clock: &Clock) -> Result<Self, String> {
+        if peer.workers() == Workers::Own || pool.cpus().len() == 1 {
+            return Self::new(peer, pool, clock);
+        }
+        peer.set_threads(1)?;
+        Ok(Self {
+            peer,
+            pool,
+            shared_out: true,
+            stays: false,
+        })
+    }
+
+    /// Whether the caller is to share products out among the threads of the pool.
+    pub fn is_shared_out(&self) -> bool {
+        self.shared_out
     }
 
     /// The peer.
@@ -115,9 +141,21 @@ pub struct Crew<'a> {
 impl<'a> Crew<'a> {
     /// Has each of `peers` work on the threads of `pool`.
     pub fn new(peers: &'a [Box<dyn Peer>], pool: &'a Pool, clock: &Clock) -> Self {
+        Self::of(peers, |peer| Hands::new(peer, pool, clock))
+    }
+
+    /// The same for many products at once.
+    pub fn for_batches(peers: &'a [Box<dyn Peer>], pool: &'a Pool, clock: &Clock) -> Self {
+        Self::of(peers, |peer| Hands::for_batches(peer, pool, clock))
+    }
+
+    fn of(
+        peers: &'a [Box<dyn Peer>],
+        hands: impl Fn(&'a dyn Peer) -> Result<Hands<'a>, String>,
+    ) -> Self {
         let (mut ready, mut refused) = (Vec::new(), Vec::new());
         for peer in peers {
-            match Hands::new(&**peer, pool, clock) {
+            match hands(&**peer) {
                 Ok(hands) => ready.push(hands),
                 Err(reason) => refused.push((peer.name().to_owned(), reason)),
             }

@@ -15,6 +15,8 @@ mod onednn;
 pub(super) use hands::rest;
 pub use hands::{Crew, Hands};
 
+use super::Recorder;
+
 /// How the operands of a product lie in memory; all are row-major.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Layout {
@@ -83,6 +85,19 @@ impl Product<'_> {
         }
     }
 
+    /// Element (`i`, `j`) of C by its definition, in f64.
+    pub fn element(&self, i: usize, j: usize) -> f64 {
+        let a = |p: usize| match self.layout.a_transposed() {
+            true => self.a[p * self.m + i],
+            false => self.a[i * self.k + p],
+        };
+        let b = |p: usize| match self.layout.b_transposed() {
+            true => self.b[j * self.k + p],
+            false => self.b[p * self.n + j],
+        };
+        (0..self.k).map(|p| f64::from(a(p)) * f64::from(b(p))).sum()
+    }
+
     /// Panics unless the operands and `c` have the sizes that the product says: libraries are handed bare pointers.
     fn check(&self, c: &[f32]) {
         let sizes = (self.a.len(), self.b.len(), c.len());
@@ -128,6 +143,24 @@ pub trait Peer: Sync {
     /// # Errors
     /// What it refused.
     fn multiply(&self, product: &Product<'_>, c: &mut [f32]) -> Result<(), String>;
+    /// Whether it has a function for many products at once.
+    fn has_batch(&self) -> bool {
+        false
+    }
+    /// Computes all of `products` by one call, `times` times. The result of the first is at the front of `c`, that of each next one `slot`
+    /// values on.
+    ///
+    /// # Errors
+    /// What it refused, or that it has no such function.
+    fn multiply_batch(
+        &self,
+        _products: &[Product<'_>],
+        _c: &mut [f32],
+        _slot: usize,
+        _times: usize,
+    ) -> Result<(), String> {
+        Err("it has no function for batches".to_owned())
+    }
 }
 
 /// What was found, and why the others were not.
@@ -137,6 +170,20 @@ pub struct Found {
     pub peers: Vec<Box<dyn Peer>>,
     /// Names of the others, each with its reason.
     pub absent: Vec<(&'static str, String)>,
+}
+
+impl Found {
+    /// Notes who is compared with, and who is not and why.
+    pub fn note(&self, recorder: &mut Recorder) {
+        for peer in &self.peers {
+            let text = format!("Compared with {}: {}.", peer.name(), peer.about());
+            recorder.note("method", text);
+        }
+        for (name, reason) in &self.absent {
+            let text = format!("Not compared with {name}: {reason}.");
+            recorder.note("method", text);
+        }
+    }
 }
 
 /// Loads everything there is. Libraries that start threads at once take them from the CPUs of the calling thread: call it from one that
@@ -211,21 +258,6 @@ mod tests {
     use super::super::operands::noise;
     use super::*;
 
-    /// The product by its definition, in f64.
-    fn expected(product: &Product<'_>, i: usize, j: usize) -> f64 {
-        let a = |p: usize| match product.layout.a_transposed() {
-            true => product.a[p * product.m + i],
-            false => product.a[i * product.k + p],
-        };
-        let b = |p: usize| match product.layout.b_transposed() {
-            true => product.b[j * product.k + p],
-            false => product.b[p * product.n + j],
-        };
-        (0..product.k)
-            .map(|p| f64::from(a(p)) * f64::from(b(p)))
-            .sum()
-    }
-
     #[test]
     fn every_peer_here_multiplies_every_layout() {
         let found = find();
@@ -250,7 +282,7 @@ mod tests {
                 let mut c = vec![f32::NAN; m * n];
                 peer.multiply(&product, &mut c).unwrap();
                 for (place, got) in c.iter().enumerate() {
-                    let wanted = expected(&product, place / n, place % n);
+                    let wanted = product.element(place / n, place % n);
                     assert!(
                         (f64::from(*got) - wanted).abs() < 1e-4,
                         "{} {layout:?} {place}: {got} for {wanted}",
