@@ -224,7 +224,10 @@ fn wrong_use_is_refused_before_anything_is_measured() {
     inputs(folder.path());
     fs::write(folder.path().join("file"), "in the way").unwrap();
     let cases: [(&[&str], &str); 7] = [
-        (&["--suite", "tea"], "ceilings, training, matmul, all"),
+        (
+            &["--suite", "tea"],
+            "ceilings, training, matmul, batched, simd, all",
+        ),
         (&["--suite", "training", "--threads", "0"], "--threads 0"),
         (
             &["--suite", "training", "--isa", "mmx"],

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::record::{self, Metric, Run};
+use crate::report::headlines;
 use crate::units::{Bytes, Hertz, Ratio, Seconds, digits};
 
 /// Columns of the screen; longer lines are cut.
@@ -38,6 +39,9 @@ pub(super) fn text(run: &Run, page: &Path) -> String {
     for (case, threads) in cases.iter().take(CASES) {
         training(&mut text, run, case, *threads);
     }
+    for headline in headlines(run) {
+        push(&mut text, headline.suite, &plain(&headline.line));
+    }
     if cases.len() > CASES {
         push(
             &mut text,
@@ -57,6 +61,14 @@ fn push(text: &mut String, label: &str, line: &str) {
         .take(COLUMNS)
         .collect();
     let _ = writeln!(text, "{line}");
+}
+
+/// In the letters that any terminal has.
+fn plain(line: &str) -> String {
+    line.replace('\u{d7}', "x")
+        .replace('\u{b3}', "^3")
+        .replace(" A\u{b7}B\u{1d40}", " A B^T")
+        .replace(" A\u{1d40}\u{b7}B", " A^T B")
 }
 
 fn metric<'a>(run: &'a Run, name: &str) -> Option<&'a Metric> {
