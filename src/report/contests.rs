@@ -146,11 +146,27 @@ fn label(case: &str) -> String {
     };
     let count = count.map_or(String::new(), |count| format!("{count} of "));
     let layout = match layout {
-        "nt" => " A\u{b7}B\u{1d40}",
-        "tn" => " A\u{1d40}\u{b7}B",
+        "nt" => " AB\u{1d40}",
+        "tn" => " A\u{1d40}B",
         _ => "",
     };
     format!("{count}{sizes}{layout}")
+}
+
+/// A peer as its makers write it: `OpenBLAS`, `MKL, batch`.
+pub(crate) fn peer(variant: &str) -> String {
+    let (name, batch) = match variant.strip_suffix("_batch") {
+        Some(name) => (name, ", batch"),
+        None => (variant, ""),
+    };
+    let name = match name {
+        "openblas" => "OpenBLAS",
+        "onednn" => "oneDNN",
+        "mkl" => "MKL",
+        "blis" => "BLIS",
+        other => other,
+    };
+    format!("{name}{batch}")
 }
 
 fn fastest<'e, 'a: 'e>(entries: impl Iterator<Item = &'e Entry<'a>>) -> Option<&'e Entry<'a>> {
@@ -190,16 +206,20 @@ mod tests {
     }
 
     #[test]
+    fn peers_are_spelled_as_their_makers_do() {
+        assert_eq!(peer("onednn"), "oneDNN");
+        assert_eq!(peer("mkl_batch"), "MKL, batch");
+        assert_eq!(peer("gemm"), "gemm");
+    }
+
+    #[test]
     fn labels_are_short() {
         for (case, wanted) in [
             ("1024x1024x1024.nn", "1024\u{b3}"),
-            (
-                "4096x1536x384.nt",
-                "4096\u{d7}1536\u{d7}384 A\u{b7}B\u{1d40}",
-            ),
+            ("4096x1536x384.nt", "4096\u{d7}1536\u{d7}384 AB\u{1d40}"),
             ("256x128x48x128.nn", "256 of 128\u{d7}48\u{d7}128"),
             ("64x64x64x64.nn", "64 of 64\u{b3}"),
-            ("ragged.nt", "ragged A\u{b7}B\u{1d40}"),
+            ("ragged.nt", "ragged AB\u{1d40}"),
             ("", ""),
         ] {
             assert_eq!(label(case), wanted);

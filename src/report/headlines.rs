@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::contests::{Contest, contests, ends};
+use super::contests::{Contest, contests, ends, peer};
 use super::values::{self, many};
 use super::view::{View, at_threads};
 use crate::record::Run;
@@ -130,7 +130,7 @@ fn with_ours<'c, 'a>(all: &'c [Contest<'a>], threads: u32) -> Vec<&'c Contest<'a
 /// `1.08x the best peer`, and the peer's name.
 fn lead(view: &View<'_>, contest: &Contest<'_>) -> Option<(String, String)> {
     let factor = values::known(contest.lead(view)?.value)?;
-    let peer = contest.best_peer()?.variant.to_owned();
+    let peer = peer(contest.best_peer()?.variant);
     Some((format!("{factor:.2}x the best peer"), peer))
 }
 

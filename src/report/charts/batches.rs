@@ -1,7 +1,7 @@
 //! Batches of products: one call for all, one call each, and the peers.
 
 use super::{Chart, Frame, Span, Subject};
-use crate::report::contests::{Contest, Entry, contests, ends};
+use crate::report::contests::{Contest, Entry, contests, ends, peer};
 use crate::report::draw::{Align, Canvas, Ink, Svg, Type, clean, fit};
 use crate::report::values::{self, many, quantity};
 use crate::report::view::{Input, View};
@@ -154,14 +154,10 @@ fn bars(contest: &Contest<'_>) -> Vec<Bar> {
     });
     let ours = ours.and_then(|entry| bar(entry, format!("ours, {}", isa(entry)), Ink::Blue, 0.75));
     let single = single.and_then(|entry| bar(entry, "ours, one by one".to_owned(), Ink::Blue, 0.3));
-    let peers = peers.into_iter().take(PEERS).filter_map(|entry| {
-        bar(
-            entry,
-            clean(&values::words(entry.variant)),
-            Ink::Orange,
-            0.5,
-        )
-    });
+    let peers = peers
+        .into_iter()
+        .take(PEERS)
+        .filter_map(|entry| bar(entry, clean(&peer(entry.variant)), Ink::Orange, 0.5));
     ours.into_iter().chain(single).chain(peers).collect()
 }
 

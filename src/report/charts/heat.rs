@@ -1,6 +1,6 @@
 //! A table of cells whose colour grows with their value: the part that pictures of many cases share.
 
-use crate::report::draw::{Align, Canvas, Ink, Stroke, Type, fit};
+use crate::report::draw::{Align, Canvas, Ink, Stroke, Type, fit, width};
 
 /// One table.
 pub(super) struct Heat {
@@ -63,26 +63,30 @@ impl Heat {
         let end = if self.end.is_some() { margins.end } else { 0.0 };
         let each = (width - margins.label - end) / self.columns.len().max(1) as f64;
         let middle = |column: usize| x + margins.label + (column as f64 + 0.5) * each;
+        let lines = self.columns.iter().flatten().map(String::as_str);
+        let heading = size(lines, 10.5, each - 2.0);
+        let labels = self.rows.iter().map(|row| row.label.as_str());
+        let label_size = size(labels, 11.0, margins.label - 6.0);
         let title = Type::plain(Ink::Text).bold();
         canvas.text((x, y + 8.0), &self.title, title);
         for (column, lines) in self.columns.iter().enumerate() {
             for (line, text) in lines.iter().take(2).enumerate() {
                 let low = (2 - lines.len().min(2) + line) as f64;
                 let place = (middle(column), y + HEAD + 5.0 + low * 12.0);
-                let look = Type::plain(Ink::Soft).size(10.5).align(Align::Middle);
-                canvas.text(place, &fit(text, 10.5, false, each - 2.0), look);
+                let look = Type::plain(Ink::Soft).size(heading).align(Align::Middle);
+                canvas.text(place, &fit(text, heading, false, each - 2.0), look);
             }
         }
-        if let Some(heading) = self.end {
+        if let Some(behind) = self.end {
             let place = (x + width, y + HEAD + 17.0);
             let look = Type::plain(Ink::Soft).size(10.5).align(Align::End);
-            canvas.text(place, heading, look);
+            canvas.text(place, behind, look);
         }
         for (index, row) in self.rows.iter().enumerate() {
             let top = y + HEAD + HEADINGS + index as f64 * ROW;
             let centre = top + ROW / 2.0;
-            let label = fit(&row.label, 11.0, false, margins.label - 6.0);
-            canvas.text((x, centre), &label, Type::plain(Ink::Text).size(11.0));
+            let label = fit(&row.label, label_size, false, margins.label - 6.0);
+            canvas.text((x, centre), &label, Type::plain(Ink::Text).size(label_size));
             for (column, cell) in row.cells.iter().enumerate() {
                 let left = x + margins.label + column as f64 * each;
                 cell.draw(canvas, (left + 1.0, top + 1.0), (each - 2.0, ROW - 2.0));
@@ -93,6 +97,15 @@ impl Heat {
             }
         }
     }
+}
+
+/// `wanted`, or as much smaller as all of `texts` need to fit into `room`, as long as they can be read.
+fn size<'t>(texts: impl Iterator<Item = &'t str>, wanted: f64, room: f64) -> f64 {
+    const LEAST: f64 = 8.6;
+    let widest = texts
+        .map(|text| width(text, wanted, false))
+        .fold(1.0, f64::max);
+    (wanted * room / widest).clamp(LEAST, wanted)
 }
 
 impl Cell {

@@ -2,7 +2,7 @@
 
 use super::heat::{Cell, Heat, Margins, Row, tables};
 use super::{Chart, Frame, Span, Subject};
-use crate::report::contests::{Contest, contests, ends};
+use crate::report::contests::{Contest, Entry, contests, ends, peer};
 use crate::report::draw::{Ink, Svg, clean};
 use crate::report::values::{self, interval, many, quantity};
 use crate::report::view::{Input, View};
@@ -12,7 +12,7 @@ pub(super) const CHART: Chart = Chart {
     id: "matmul",
     title: "Matrix products beside other libraries",
     how_to_read: "Per cent of the highest multiply-add peak that the same threads reached in the same minute; the frame marks the fastest \
-                  of a row. The last column is ours over the fastest peer: above 1, ours is ahead.",
+                  of a row. The lead is ours over the fastest peer: above 1, ours is ahead.",
     subject: Subject::Kernels,
     span: Span::Full,
     suite: "matmul",
@@ -57,8 +57,8 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
         return Err(super::reasons(&inputs(view)));
     }
     let margins = Margins {
-        label: if frame.narrow { 98.0 } else { 118.0 },
-        end: 36.0,
+        label: if frame.narrow { 108.0 } else { 126.0 },
+        end: if frame.narrow { 31.0 } else { 40.0 },
     };
     let canvas = tables(frame.width, frame.narrow, &heats, margins);
     let words: Vec<String> = heats
@@ -95,7 +95,7 @@ fn heat<'a>(view: &View<'a>, all: &[Contest<'a>], threads: u32, peers: &[&str]) 
     Heat {
         title: format!("on {}", many(threads as usize, "thread")),
         columns: columns.map(heading).collect(),
-        end: Some("ours"),
+        end: Some("lead"),
         rows: here
             .take(ROWS)
             .map(|contest| row(view, contest, peers))
@@ -110,10 +110,19 @@ fn heading(name: &str) -> Vec<String> {
         "onednn" => &["one", "DNN"],
         "mkl" => &["MKL"],
         "blis" => &["BLIS"],
-        "matrixmultiply" => &["matrix", "mult."],
+        "matrixmultiply" => &["mat", "mult"],
         other => return vec![clean(other)],
     };
     lines.iter().map(|line| (*line).to_owned()).collect()
+}
+
+/// An instruction set of ours, or a library.
+fn name(entry: &Entry<'_>) -> String {
+    if entry.is_ours() {
+        format!("ours in {}", values::isa(entry.variant))
+    } else {
+        peer(entry.variant)
+    }
 }
 
 fn row(view: &View<'_>, contest: &Contest<'_>, peers: &[&str]) -> Row {
@@ -124,7 +133,7 @@ fn row(view: &View<'_>, contest: &Contest<'_>, peers: &[&str]) -> Row {
         .filter_map(|entry| entry.gflops)
         .fold(0.0, f64::max);
     let entries = std::iter::once(ours).chain(peers.iter().map(|peer| contest.entry(peer)));
-    let cell = |entry: Option<&crate::report::contests::Entry<'_>>| {
+    let cell = |entry: Option<&Entry<'_>>| {
         let Some(entry) = entry else {
             return Cell::empty("not measured");
         };
@@ -138,7 +147,7 @@ fn row(view: &View<'_>, contest: &Contest<'_>, peers: &[&str]) -> Row {
             hover: format!(
                 "{} by {}: {}{}",
                 contest.label(),
-                clean(&values::isa(entry.variant)),
+                clean(&name(entry)),
                 quantity(gflops, "GFLOP/s"),
                 interval(entry.metric).map_or(String::new(), |range| format!(" ({range})"))
             ),

@@ -19,6 +19,9 @@ const WAKING: f64 = 7e-4;
 /// Tasks above this are long beside that: none is spent on it.
 const LONG: f64 = 2e-2;
 
+/// How many times as slow an arm must be to have shorter windows.
+const MUCH_SLOWER: f64 = 4.0;
+
 /// One way to do the task, and what it took.
 pub(in crate::suites) struct Arm<W> {
     pub(in crate::suites) who: W,
@@ -104,11 +107,10 @@ impl Turns<'_> {
     ) {
         let Some(first) = arms.first() else { return };
         let (repeats, each) = self.repeats(&first.who, task);
-        let warming = if each < LONG {
-            (WAKING / each).ceil() as usize
-        } else {
-            0
-        };
+        let plans: Vec<(usize, usize)> = arms
+            .iter()
+            .map(|arm| plan(repeats, each, self.window(&arm.who, task, 1, 1)))
+            .collect();
         let start = self.clock.now();
         let count = arms.len() + peaks.len();
         for round in 0..budget.most {
@@ -131,14 +133,8 @@ impl Turns<'_> {
                     continue;
                 }
                 let arm = &mut arms[at];
-                // Without vectors a window would take sixteen times as long.
-                let shorter = if arm.who.isa().is_some_and(|isa| isa.lanes() == 1) {
-                    16
-                } else {
-                    1
-                };
-                let repeats = (repeats / shorter).max(1);
-                let seconds = self.window(&arm.who, task, repeats, warming / shorter);
+                let (repeats, warming) = plans[at];
+                let seconds = self.window(&arm.who, task, repeats, warming);
                 arm.seconds.push(seconds);
             }
         }
@@ -171,6 +167,21 @@ impl Turns<'_> {
                 f64::NAN
             }
         })
+    }
+}
+
+/// Runs in a window of an arm that takes `own` seconds, and untimed ones before, where `repeats` of `each` seconds make a window of the
+/// first arm. Arms that are about as fast have equally many, so that what a window costs is the same for all.
+fn plan(repeats: usize, each: f64, own: f64) -> (usize, usize) {
+    let slower = own / each;
+    let repeats = match slower > MUCH_SLOWER {
+        true => ((repeats as f64 / slower) as usize).max(1),
+        false => repeats,
+    };
+    let each = if slower > MUCH_SLOWER { own } else { each };
+    match each < LONG {
+        true => (repeats, (WAKING / each).ceil() as usize),
+        false => (repeats, 0),
     }
 }
 
@@ -232,6 +243,15 @@ mod tests {
                 _ => Ok(()),
             }
         }
+    }
+
+    #[test]
+    fn slow_arms_have_shorter_windows() {
+        let each = 1.0 / 262_144.0;
+        assert_eq!(plan(1000, each, 3.0 * each), (1000, 184));
+        assert_eq!(plan(1000, each, 16.0 * each), (62, 12));
+        assert_eq!(plan(1, 5e-3, 1.0), (1, 0));
+        assert_eq!(plan(1, 3e-2, f64::NAN), (1, 0));
     }
 
     #[test]

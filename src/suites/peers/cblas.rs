@@ -31,7 +31,7 @@ enum Version {
     Buffer(&'static str),
 }
 
-/// The libraries that are looked for.
+/// The libraries that are looked for. MKL comes last: it brings an OpenMP for everyone who is loaded after it.
 pub(super) const LIBRARIES: &[Library] = &[
     Library {
         name: "openblas",
@@ -39,6 +39,13 @@ pub(super) const LIBRARIES: &[Library] = &[
         files: &["libopenblas.so.0", "libopenblas.so"],
         threads: Threads::Int("openblas_set_num_threads"),
         version: Version::Text("openblas_get_config"),
+    },
+    Library {
+        name: "blis",
+        title: "BLIS",
+        files: &["libblis.so.4", "libblis.so.3", "libblis.so"],
+        threads: Threads::Wide("bli_thread_set_num_threads"),
+        version: Version::Text("bli_info_get_version_str"),
     },
     Library {
         name: "mkl",
@@ -51,13 +58,6 @@ pub(super) const LIBRARIES: &[Library] = &[
         ],
         threads: Threads::Int("MKL_Set_Num_Threads"),
         version: Version::Buffer("MKL_Get_Version_String"),
-    },
-    Library {
-        name: "blis",
-        title: "BLIS",
-        files: &["libblis.so.4", "libblis.so.3", "libblis.so"],
-        threads: Threads::Wide("bli_thread_set_num_threads"),
-        version: Version::Text("bli_info_get_version_str"),
     },
 ];
 

@@ -199,15 +199,15 @@ pub fn find() -> Found {
         let mut found = Found::default();
         found.peers.push(Box::new(crates::Matrixmultiply));
         found.peers.push(Box::new(crates::Gemm::default()));
+        match onednn::OneDnn::load() {
+            Ok(peer) => found.peers.push(Box::new(peer)),
+            Err(reason) => found.absent.push((onednn::NAME, reason)),
+        }
         for library in cblas::LIBRARIES {
             match cblas::Cblas::load(library) {
                 Ok(peer) => found.peers.push(Box::new(peer)),
                 Err(reason) => found.absent.push((library.name, reason)),
             }
-        }
-        match onednn::OneDnn::load() {
-            Ok(peer) => found.peers.push(Box::new(peer)),
-            Err(reason) => found.absent.push((onednn::NAME, reason)),
         }
         found
     }
@@ -221,12 +221,17 @@ pub fn find() -> Found {
     reason = "loading a library runs its initializers, which are foreign code"
 )]
 fn load(files: &[&str]) -> Result<(&'static libloading::Library, Vec<u32>), String> {
+    use libloading::os::unix::{RTLD_LOCAL, RTLD_NOW};
     let before = crate::measure::process::threads().unwrap_or_default();
     let mut reason = String::new();
     for file in files {
+        // All functions are bound at once: a library that is loaded later and brings an OpenMP of its own for everyone must not take over
+        // the calls of this one.
+        let binding = RTLD_NOW | RTLD_LOCAL;
         // SAFETY: these are the published names of numerical libraries, whose initializers detect the CPU and start threads.
-        match unsafe { libloading::Library::new(*file) } {
+        match unsafe { libloading::os::unix::Library::open(Some(*file), binding) } {
             Ok(library) => {
+                let library = libloading::Library::from(library);
                 let after = crate::measure::process::threads().unwrap_or_default();
                 let born = after
                     .into_iter()

@@ -82,7 +82,7 @@ impl Rounds<'_> {
             .collect();
         if let Some(interval) = bootstrap::median_interval(&shares, 22) {
             let how = format!(
-                "its bus traffic over that of the fastest {} of the same working set, threads and round; above one, its mix of loads and stores suits the cache better",
+                "its bus traffic over that of the fastest {} of the same working set, threads and round; above one, its mix of loads and stores suits the machine better",
                 ceiling.name
             );
             recorder.derived(subject, SHARE_OF_BANDWIDTH, interval, how);
