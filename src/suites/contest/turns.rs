@@ -67,7 +67,8 @@ impl Turns<'_> {
     fn run<R: Send>(&self, who: &impl Contender, f: impl FnOnce() -> R + Send) -> R {
         match who.hands() {
             Some(hands) => hands.run(f),
-            None => self.pool.install(f),
+            // The threads stand by, as they do while a model trains.
+            None => self.pool.assemble(f),
         }
     }
 

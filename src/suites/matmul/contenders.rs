@@ -61,7 +61,7 @@ pub(super) struct Product<'a> {
 
 impl<'a> Product<'a> {
     pub(super) fn new(mut table: Table, pool: &'a Pool, caches: Caches) -> Self {
-        pool.install(|| table.pack(pool));
+        pool.assemble(|| table.pack(pool));
         Self {
             table,
             pool,

@@ -94,6 +94,7 @@ impl<'a> Hands<'a> {
     pub fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
         let cpus = self.pool.cpus();
         match self.peer.workers() {
+            Workers::Pool if self.shared_out => self.pool.assemble(f),
             Workers::Pool => self.pool.install(f),
             Workers::Own if self.stays => parallel::placed(&cpus[..1], f),
             Workers::Own => parallel::placed(cpus, f),
