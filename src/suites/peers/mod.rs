@@ -99,6 +99,7 @@ impl Product<'_> {
     }
 
     /// Panics unless the operands and `c` have the sizes that the product says: libraries are handed bare pointers.
+    #[cfg(any(feature = "peers", test))]
     fn check(&self, c: &[f32]) {
         let sizes = (self.a.len(), self.b.len(), c.len());
         let needed = (self.m * self.k, self.k * self.n, self.m * self.n);
