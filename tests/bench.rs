@@ -145,6 +145,52 @@ fn a_quick_run_leaves_a_page_a_document_and_a_summary() {
 }
 
 #[test]
+fn products_are_compared_with_other_libraries() {
+    let folder = tempfile::tempdir().unwrap();
+    // Plain code is left out of large products: a short run.
+    let arguments = [
+        "--suite",
+        "matmul",
+        "--quick",
+        "--threads",
+        "1",
+        "--isa",
+        "scalar",
+    ];
+    let output = bench(folder.path(), &arguments).output().unwrap();
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(
+        stdout.contains("matmul ") && stdout.lines().all(|line| line.chars().count() <= 80),
+        "{stdout}"
+    );
+    let latest = folder.path().join("reports/latest");
+    let run: Value = serde_json::from_slice(&fs::read(latest.join("run.json")).unwrap()).unwrap();
+    for variant in ["scalar", "scalar_packed", "gemm", "matrixmultiply"] {
+        for quantity in ["gflops", "share_of_peak"] {
+            let name = format!("gemm.64x64x64.nn.{variant}.t1.{quantity}");
+            assert!(
+                metric(&run, &name)["value"].as_f64().unwrap() > 0.0,
+                "{name}"
+            );
+        }
+    }
+    let lead = metric(&run, "gemm.64x64x64.nn.scalar.t1.speedup_over_best_peer");
+    assert!(
+        lead["how"].as_str().unwrap().contains("fastest peer"),
+        "{lead}"
+    );
+    let large = metric(&run, "gemm.1024x1024x1024.nn.scalar.t1.gflops");
+    assert!(large["value"].is_null() && large["how"].as_str().unwrap().contains("--full"));
+    let page = fs::read_to_string(latest.join("report.html")).unwrap();
+    assert!(page.contains("Matrix products beside other libraries"));
+    assert!(latest.join("matmul.svg").exists());
+}
+
+#[test]
 fn an_interrupted_run_keeps_what_it_measured() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = bench(folder.path(), &["--suite", "ceilings", "--full", "--json"])
@@ -224,7 +270,10 @@ fn wrong_use_is_refused_before_anything_is_measured() {
     inputs(folder.path());
     fs::write(folder.path().join("file"), "in the way").unwrap();
     let cases: [(&[&str], &str); 7] = [
-        (&["--suite", "tea"], "ceilings, training, all"),
+        (
+            &["--suite", "tea"],
+            "ceilings, training, matmul, batched, simd, all",
+        ),
         (&["--suite", "training", "--threads", "0"], "--threads 0"),
         (
             &["--suite", "training", "--isa", "mmx"],

@@ -27,6 +27,7 @@ Examples:
   loopos bench --suite training --quick             the same within two minutes
   loopos bench --suite training --config autoregressive_training --threads 1,2
   loopos bench --suite ceilings --isa avx2,scalar   how fast this machine could go
+  loopos bench --suite matmul --threads 1           matrix products beside other libraries
   loopos bench --suite training --set training.batch_size=64 --json > run.json
 
 Results: reports/runs/<id>/ with run.json, report.html and each picture as SVG; reports/latest/ is a copy of the newest.
@@ -42,10 +43,10 @@ pub(crate) struct Arguments {
     /// What to measure
     #[arg(long, value_name = "SUITE", value_parser = suites())]
     suite: String,
-    /// Few samples: everything within two minutes on two slow cores
+    /// Few samples: training within two minutes on two slow cores, any other suite within one
     #[arg(long, conflicts_with = "full")]
     quick: bool,
-    /// Many samples, and the large configuration too
+    /// Many samples, the large configuration too, and every product in every layout
     #[arg(long)]
     full: bool,
     /// A configuration to train: a JSON file, or the name of a built-in one; may be repeated

@@ -9,6 +9,7 @@ use crate::kernels::gemm::Caches;
 use crate::model::Compute;
 use crate::parallel::Pool;
 use crate::probe::Machine;
+use crate::suites;
 
 /// The means of computing.
 pub(crate) struct Workers {
@@ -41,7 +42,7 @@ impl Workers {
                 .help("more threads than CPUs only wait for each other; see `loopos probe`"));
         }
         let pool = Arc::new(Pool::new(&cpus[..threads]).map_err(Failure::failed)?);
-        let caches = caches(&machine, threads);
+        let caches = suites::caches(&machine, threads);
         Ok(Workers {
             machine,
             isa,
@@ -57,20 +58,5 @@ impl Workers {
             caches: self.caches,
             team: &*self.pool,
         }
-    }
-}
-
-/// The caches as the probe found them, the third level shared out among the threads; for an unknown one what any core has.
-fn caches(machine: &Machine, threads: usize) -> Caches {
-    let least = Caches::default();
-    let bytes = |found: Option<u64>, least: usize| found.map_or(least, |bytes| bytes as usize);
-    let sharers = machine.l3_threads().clamp(1, threads);
-    Caches {
-        l1: bytes(machine.l1d_bytes(), least.l1),
-        l2: bytes(machine.l2_bytes(), least.l2),
-        l3: bytes(
-            machine.l3_bytes().map(|bytes| bytes / sharers as u64),
-            least.l3,
-        ),
     }
 }

@@ -165,6 +165,35 @@ pub fn threads() -> Result<Vec<u32>, Unreadable> {
     Ok(threads)
 }
 
+/// How many threads of this process run or are ready to, the calling one among them.
+///
+/// # Errors
+/// If /proc/self/task cannot be listed.
+pub fn running_threads() -> Result<usize, Unreadable> {
+    let runs = |thread: &u32| {
+        // A thread that ended since the listing does not run.
+        read(&format!("/proc/self/task/{thread}/stat"))
+            .is_ok_and(|text| parse_state(&text) == Some("R"))
+    };
+    Ok(threads()?.iter().filter(|thread| runs(thread)).count())
+}
+
+/// Seconds that the calling thread has run, to the last tick of the scheduler (a few milliseconds).
+///
+/// # Errors
+/// If the system keeps no such time.
+pub fn own_seconds() -> Result<f64, Unreadable> {
+    let path = "/proc/thread-self/schedstat";
+    let text = read(path)?;
+    let nanoseconds = text
+        .split_whitespace()
+        .next()
+        .and_then(|word| word.parse::<f64>().ok());
+    nanoseconds
+        .map(|count| count * 1e-9)
+        .ok_or_else(|| absent(path, "time"))
+}
+
 /// What all CPUs have done.
 ///
 /// # Errors
@@ -211,6 +240,11 @@ fn status_field(text: &str, name: &str) -> Option<u64> {
     value.split_whitespace().next()?.parse().ok()
 }
 
+/// Field 3 of a thread's stat, counted behind its name.
+fn parse_state(text: &str) -> Option<&str> {
+    text.get(text.rfind(')')? + 1..)?.split_whitespace().next()
+}
+
 /// Fields 10, 12, 14 and 15 of /proc/self/stat, counted behind the program's name, which may hold spaces and brackets.
 fn parse_stat(text: &str) -> Option<Usage> {
     let fields: Vec<&str> = text
@@ -253,6 +287,7 @@ mod tests {
     fn recorded_files_are_understood() {
         let stat = "4711 (a (b) c) R 1 2 3 4 5 6 1234 0 56 0 700 80 0 0 20 0 3 0 99 1 2 3";
         let usage = parse_stat(stat).unwrap();
+        assert_eq!(parse_state(stat), Some("R"));
         assert_eq!(
             (usage.minor_faults, usage.major_faults, usage.cpu_ticks),
             (1234, 56, 780)
@@ -322,6 +357,8 @@ mod tests {
     #[test]
     fn threads_are_listed() {
         assert!(threads().unwrap().contains(&std::process::id()));
+        assert!(running_threads().unwrap() >= 1);
+        assert!(own_seconds().is_ok_and(|seconds| seconds >= 0.0));
         assert!(load().unwrap() >= 0.0);
         assert!(huge_pages().is_ok_and(|bytes| bytes.0 >= 0.0));
         assert!(system().unwrap().total_ticks > 0);

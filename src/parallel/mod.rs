@@ -5,10 +5,12 @@
 )]
 
 mod crew;
+mod place;
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crew::Crew;
+pub use place::{bind_thread, placed};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::kernels::Team;
@@ -54,7 +56,7 @@ impl Pool {
             .num_threads(cpus.len())
             .thread_name(|index| format!("loopos-{index}"))
             .start_handler(move |index| {
-                bind_to(places[index]);
+                place::bind(place::CALLER, &[places[index]]);
                 flush_denormals();
             })
             .build()
@@ -147,18 +149,6 @@ unsafe impl Team for Pool {
                     (0..tasks).for_each(|task| f(task, worker));
                 }
             });
-        }
-    }
-}
-
-/// Binds the calling thread to one CPU; a refusal leaves it where it is.
-fn bind_to(cpu: usize) {
-    // SAFETY: the set is a plain bit array, valid when zeroed, and its size is passed along.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        if cpu < 8 * size_of::<libc::cpu_set_t>() {
-            libc::CPU_SET(cpu, &mut set);
-            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
         }
     }
 }

@@ -4,7 +4,9 @@
 //! `draw/` draws, `charts/` has one picture per file, `html/` makes the page around them.
 
 mod charts;
+mod contests;
 mod draw;
+mod headlines;
 mod html;
 mod values;
 mod view;
@@ -13,6 +15,8 @@ mod view;
 mod sample;
 #[cfg(test)]
 mod tests;
+
+pub use headlines::{Headline, headlines};
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -53,7 +57,9 @@ pub fn render(run: &Run) -> Page {
         let view = view::View::new(run, Some(case.clone()));
         pictures.extend(files(&view, charts::Subject::Training, &suffix));
     }
-    pictures.extend(files(&first, charts::Subject::Machine, ""));
+    for subject in [charts::Subject::Kernels, charts::Subject::Machine] {
+        pictures.extend(files(&first, subject, ""));
+    }
     Page {
         html: html::page(run),
         pictures,

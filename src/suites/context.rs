@@ -2,6 +2,7 @@
 
 use super::{Recorder, SuiteError};
 use crate::kernels::Isa;
+use crate::kernels::gemm::Caches;
 use crate::measure::clock::{Clock, Ticks};
 use crate::parallel::Pool;
 use crate::probe::Machine;
@@ -67,6 +68,22 @@ pub struct Experiment {
     pub cases: Vec<Case>,
     /// Seconds that all suites together should take; `None` to take the time that the effort needs.
     pub seconds: Option<f64>,
+}
+
+/// The caches that each of `threads` can count on, as the probe found them, the third level shared out; for an unknown one what any
+/// core has.
+pub fn caches(machine: &Machine, threads: usize) -> Caches {
+    let least = Caches::default();
+    let bytes = |found: Option<u64>, least: usize| found.map_or(least, |bytes| bytes as usize);
+    let sharers = machine.l3_threads().clamp(1, threads.max(1));
+    Caches {
+        l1: bytes(machine.l1d_bytes(), least.l1),
+        l2: bytes(machine.l2_bytes(), least.l2),
+        l3: bytes(
+            machine.l3_bytes().map(|bytes| bytes / sharers as u64),
+            least.l3,
+        ),
+    }
 }
 
 /// Who runs the suites: is told what happens, may stop it, and keeps the results.

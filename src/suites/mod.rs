@@ -4,19 +4,27 @@
 //! [`Recorder`] under the names of run.json. After each case it calls [`Context::keep`], so that nothing measured is lost when a
 //! later case fails or the user stops. To add a suite: one file, its `mod` line, its row in [`SUITES`].
 
+pub mod batched;
 mod ceilings;
+mod contest;
 mod context;
 mod machine;
+pub mod matmul;
+mod operands;
+pub mod peers;
 pub mod quantity;
 mod recorder;
+pub mod simd;
 mod training;
 
 #[cfg(test)]
 mod testing;
 
-pub use context::{Case, Context, Effort, Experiment, Host};
+pub use context::{Case, Context, Effort, Experiment, Host, caches};
 pub use machine::record_machine;
 pub use recorder::{Curve, Recorder};
+
+use crate::kernels::Isa;
 
 /// Something that can be measured.
 pub trait Suite: Sync {
@@ -36,11 +44,35 @@ pub trait Suite: Sync {
 }
 
 /// Every suite, in the order in which `--suite all` runs them.
-pub const SUITES: &[&dyn Suite] = &[&ceilings::Ceilings, &training::Training];
+pub const SUITES: &[&dyn Suite] = &[
+    &ceilings::Ceilings,
+    &training::Training,
+    &matmul::Matmul,
+    &batched::Batched,
+    &simd::Simd,
+];
 
 /// The suite of that id.
 pub fn find(id: &str) -> Option<&'static dyn Suite> {
     SUITES.iter().copied().find(|suite| suite.id() == id)
+}
+
+/// `on 1 thread`, `on 2 threads`.
+fn on_threads(threads: usize) -> String {
+    format!("on {threads} thread{}", if threads == 1 { "" } else { "s" })
+}
+
+/// The instruction sets of the experiment; a quick run takes the widest and AVX2 only.
+fn isas(context: &Context) -> Vec<Isa> {
+    let all = &context.experiment.isas;
+    let kept = |(place, isa): &(usize, &Isa)| {
+        context.experiment.effort > Effort::Quick || *place == 0 || isa.name() == "avx2"
+    };
+    all.iter()
+        .enumerate()
+        .filter(kept)
+        .map(|(_, isa)| *isa)
+        .collect()
 }
 
 /// Why a suite could not go on.

@@ -33,6 +33,12 @@ quantities! {
     GFLOPS = "gflops", "GFLOP/s", Higher;
     /// Bandwidth.
     GBPS = "gbps", "GB/s", Higher;
+    /// Bandwidth with the lines that are fetched only to be overwritten.
+    BUS_GBPS = "bus_gbps", "GB/s", Higher;
+    /// Values that a vector kernel has done.
+    ELEMENTS_PER_SECOND = "elements_per_second", "elements/s", Higher;
+    /// The same for each cycle of a core.
+    ELEMENTS_PER_CYCLE = "elements_per_cycle", "elements/cycle", Higher;
     /// Frequency.
     GHZ = "ghz", "GHz", Higher;
     /// Arithmetic per core cycle.
@@ -49,6 +55,10 @@ quantities! {
     BYTES = "bytes", "bytes", Lower;
     /// Time on one thread over time on N.
     SPEEDUP = "speedup", "ratio", Higher;
+    /// Time of the fastest other library over ours.
+    SPEEDUP_OVER_BEST_PEER = "speedup_over_best_peer", "ratio", Higher;
+    /// Time of one call for each product over one call for all.
+    SPEEDUP_OVER_LOOP = "speedup_over_loop", "ratio", Higher;
     /// Speed-up over the number of threads.
     THREAD_EFFICIENCY = "thread_efficiency", "ratio", Higher;
     /// Training loss.

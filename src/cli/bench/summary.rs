@@ -4,10 +4,17 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::record::{self, Metric, Run};
+use crate::report::headlines;
 use crate::units::{Bytes, Hertz, Ratio, Seconds, digits};
 
 /// Columns of the screen; longer lines are cut.
 const COLUMNS: usize = 80;
+
+/// Columns of the labels.
+const LABEL: usize = 16;
+
+/// Lines of what a suite of kernels found.
+const LINES: usize = 3;
 
 /// Training cases shown; the page has all.
 const CASES: usize = 1;
@@ -38,6 +45,15 @@ pub(super) fn text(run: &Run, page: &Path) -> String {
     for (case, threads) in cases.iter().take(CASES) {
         training(&mut text, run, case, *threads);
     }
+    // Beside a training case there is room for a line each.
+    let most = if cases.is_empty() { LINES } else { 1 };
+    for headline in headlines(run) {
+        let lines = wrapped(&plain(&headline.line), COLUMNS - LABEL);
+        for (index, line) in lines.iter().take(most).enumerate() {
+            let label = if index == 0 { headline.suite } else { "" };
+            push(&mut text, label, line);
+        }
+    }
     if cases.len() > CASES {
         push(
             &mut text,
@@ -51,12 +67,35 @@ pub(super) fn text(run: &Run, page: &Path) -> String {
 
 /// One line, the label in its own column.
 fn push(text: &mut String, label: &str, line: &str) {
-    let line: String = format!("{label:<16}{line}")
+    let line: String = format!("{label:<LABEL$}{line}")
         .trim_end()
         .chars()
         .take(COLUMNS)
         .collect();
     let _ = writeln!(text, "{line}");
+}
+
+/// `text` in lines of at most `columns`, broken between words; a longer word has a line of its own.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// In the letters that any terminal has.
+fn plain(line: &str) -> String {
+    line.replace('\u{d7}', "x")
+        .replace('\u{b3}', "^3")
+        .replace(" AB\u{1d40}", " A B^T")
+        .replace(" A\u{1d40}B", " A^T B")
 }
 
 fn metric<'a>(run: &'a Run, name: &str) -> Option<&'a Metric> {
@@ -347,6 +386,36 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(!text.contains("saved"), "{text}");
+    }
+
+    #[test]
+    fn a_run_of_kernels_alone_makes_sense() {
+        let mut recorder = Recorder::default();
+        let subject = |variant: &str| format!("gemm.1024x1024x1024.nn.{variant}.t1");
+        for (variant, gflops) in [("avx512", 130.0), ("openblas", 120.0)] {
+            recorder.reading(&subject(variant), quantity::GFLOPS, gflops, "");
+            recorder.computed(
+                &subject(variant),
+                quantity::SHARE_OF_PEAK,
+                gflops / 143.0,
+                "",
+            );
+        }
+        let lead = quantity::SPEEDUP_OVER_BEST_PEER;
+        recorder.computed(&subject("avx512"), lead, 1.083, "");
+        let run = Run {
+            metrics: recorder.metrics().to_vec(),
+            ..run()
+        };
+        let text = text(&run, Path::new("p"));
+        let wanted = "matmul          1024^3 90.9 % of peak on 1 thread, 1.08x the best peer\n";
+        assert!(text.contains(wanted), "{text}");
+    }
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("unbreakable", 3), ["unbreakable"]);
     }
 
     #[test]

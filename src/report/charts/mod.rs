@@ -1,11 +1,14 @@
 //! The pictures of a run: one file per picture, and the list that orders them.
 
 mod bandwidth;
+mod batches;
 mod cache_table;
 pub(crate) mod ceilings;
 mod frequency;
+mod heat;
 mod latency;
 mod loss;
+mod matmul;
 mod memory_plan;
 mod memory_use;
 mod roofline;
@@ -14,6 +17,7 @@ mod step_breakdown;
 mod step_times;
 mod thread_efficiency;
 mod topology;
+mod vector_kernels;
 
 use maud::Markup;
 
@@ -22,7 +26,7 @@ use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
-pub(crate) const ALL: [&Chart; 12] = [
+pub(crate) const ALL: [&Chart; 15] = [
     &step_breakdown::CHART,
     &roofline::CHART,
     &speedup::CHART,
@@ -31,6 +35,9 @@ pub(crate) const ALL: [&Chart; 12] = [
     &step_times::CHART,
     &memory_plan::CHART,
     &memory_use::CHART,
+    &matmul::CHART,
+    &batches::CHART,
+    &vector_kernels::CHART,
     &topology::CHART,
     &bandwidth::CHART,
     &latency::CHART,
@@ -42,6 +49,8 @@ pub(crate) const ALL: [&Chart; 12] = [
 pub(crate) enum Subject {
     /// One training case.
     Training,
+    /// Products and vector kernels by themselves.
+    Kernels,
     /// The machine.
     Machine,
 }

@@ -70,6 +70,12 @@ fn sources(inputs: &[Input]) -> Markup {
     }
 }
 
+/// Whether the run looked at any picture about `subject`.
+pub(super) fn any(view: &View<'_>, subject: Subject) -> bool {
+    ALL.iter()
+        .any(|chart| chart.subject == subject && chart.wants(view))
+}
+
 /// Pictures that this run did not look at, and what would draw them.
 pub(super) fn absent(view: &View<'_>) -> Markup {
     let absent: Vec<_> = ALL.iter().filter(|chart| !chart.wants(view)).collect();

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::record::{Metric, Summary};
 use crate::report::draw::clean;
+use crate::report::headlines::{Headline, headlines};
 use crate::report::values::{self, duration, interval, many, quantity, reason};
 use crate::report::view::{View, at_threads, origin, points};
 use crate::units::{Bytes, digits};
@@ -49,9 +50,25 @@ pub(super) fn hero(view: &View<'_>) -> Markup {
                 (step(view))
                 (why(view))
                 (advice(view))
-            } @else {
-                section.card { p.none { "This run trained nothing, so there is no training speed to show." } }
+            }
+            @let findings = headlines(view.run);
+            @for finding in &findings { (kernels(finding)) }
+            @if view.case.is_none() {
+                @if findings.is_empty() { section.card { p.none { "This run trained nothing, so there is no training speed to show." } } }
                 (advice(view))
+            }
+        }
+    }
+}
+
+/// What a suite of kernels found.
+fn kernels(finding: &Headline) -> Markup {
+    html! {
+        section.card.third {
+            p.lab { (finding.title) }
+            p.big { (clean(&finding.big.0)) " " small { (clean(&finding.big.1)) } }
+            dl.pairs {
+                @for (what, value) in &finding.pairs { dt { (clean(what)) } dd { (clean(value)) } }
             }
         }
     }

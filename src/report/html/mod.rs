@@ -22,7 +22,7 @@ pub(super) fn page(run: &Run) -> String {
     let machine = View::new(run, cases.first().cloned());
     let title = format!(
         "loopos: {} on {}",
-        cases.first().map_or("a run", String::as_str),
+        cases.first().map_or("kernels", String::as_str),
         run.machine.summary.brand
     );
     let markup = html! {
@@ -36,10 +36,14 @@ pub(super) fn page(run: &Run) -> String {
             }
             body {
                 main {
-                    (head(run, &views))
+                    (head(run, &views, cards::any(&machine, Subject::Kernels)))
                     (hero::hero(&machine))
                     (hero::cases(&views))
                     @for view in &views { (training(view, views.len() > 1)) }
+                    @if cards::any(&machine, Subject::Kernels) {
+                        h2 id="kernels" { "Kernels by themselves" }
+                        div.grid { (cards::pictures(&machine, Subject::Kernels, None)) }
+                    }
                     h2 id="machine" { "The machine" }
                     div.grid {
                         (cards::pictures(&machine, Subject::Machine, None))
@@ -76,12 +80,13 @@ fn style() -> String {
     )
 }
 
-fn head(run: &Run, views: &[View<'_>]) -> Markup {
+fn head(run: &Run, views: &[View<'_>], kernels: bool) -> Markup {
     html! {
         header {
             b { "loopos" }
             nav {
                 @if let Some(first) = views.first() { a href={ "#" (anchor(first)) } { "Training" } }
+                @if kernels { a href="#kernels" { "Kernels" } }
                 a href="#machine" { "Machine" }
                 a href="#evidence" { "Evidence" }
             }

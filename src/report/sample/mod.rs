@@ -1,6 +1,7 @@
 //! Invented runs for tests: a usual one, a large machine, one that measured nothing, one that means harm. Never shipped.
 
 mod hostile;
+mod kernels;
 mod machine;
 mod training;
 
@@ -29,6 +30,7 @@ pub(super) fn typical() -> Run {
         ("scalar", 8.1),
     ]);
     builder.machine_curves();
+    builder.kernels();
     builder.run
 }
 

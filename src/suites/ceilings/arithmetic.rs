@@ -5,7 +5,7 @@
 
 use super::windows::{Window, repeats_for, together, total_rate};
 use crate::kernels::{Isa, vec};
-use crate::measure::clock::Clock;
+use crate::measure::clock::{Clock, Ticks};
 use crate::measure::{frequency, session};
 use crate::parallel::Pool;
 use crate::stats::{Interval, bootstrap, summary};
@@ -81,6 +81,18 @@ impl Peak {
         )
     }
 
+    /// Records the ceiling and its frequency from all visits since `begin`, unless this run has measured them already.
+    pub(in crate::suites) fn record_missing(&self, context: &mut Context, begin: Ticks) {
+        let name = format!(
+            "ceiling.fma.{}.t{}.gflops",
+            self.isa.name(),
+            self.pool.cpus().len()
+        );
+        if context.recorder.value(&name).is_none() {
+            record(context, self, begin);
+        }
+    }
+
     /// Frequencies that the threads saw, in hertz.
     pub(in crate::suites) fn frequencies(&self) -> Vec<f64> {
         self.windows
@@ -92,7 +104,7 @@ impl Peak {
 }
 
 /// The median of three windows: one that was interrupted does not show.
-fn calm_frequency(clock: &Clock) -> f64 {
+pub(in crate::suites) fn calm_frequency(clock: &Clock) -> f64 {
     let [mut one, mut other, last] = [(); 3].map(|()| frequency::window(clock).0);
     if one > other {
         (one, other) = (other, one);
@@ -127,7 +139,7 @@ pub(super) fn measure(context: &mut Context) -> Result<(), SuiteError> {
     Ok(())
 }
 
-fn record(context: &mut Context, arm: &Peak, begin: crate::measure::clock::Ticks) {
+fn record(context: &mut Context, arm: &Peak, begin: Ticks) {
     let clock = context.clock;
     let threads = arm.pool.cpus().len();
     let variant = format!("{}.t{threads}", arm.isa.name());

@@ -6,7 +6,7 @@
 pub(super) mod arithmetic;
 mod bandwidth;
 mod latency;
-mod windows;
+pub(super) mod windows;
 
 use super::quantity::GHZ;
 use super::{Context, Suite, SuiteError};

@@ -7,19 +7,19 @@ use std::sync::{Barrier, Mutex, PoisonError};
 
 /// One window on one thread.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
+pub(in crate::suites) struct Window {
     /// When it began.
-    pub(super) start: Ticks,
+    pub(in crate::suites) start: Ticks,
     /// When it ended.
-    pub(super) end: Ticks,
+    pub(in crate::suites) end: Ticks,
     /// What the thread noted behind it, outside of the timed part.
-    pub(super) note: f64,
+    pub(in crate::suites) note: f64,
 }
 
 /// Lets every thread of `pool` do `work(thread)` `count` times, beginning together, and `after(thread)` behind each: the windows of each
 /// thread, without those during which another thread had not begun or was done already. If that leaves a thread with nothing, its
 /// windows are all kept, because a labelled number is better than none.
-pub(super) fn together(
+pub(in crate::suites) fn together(
     pool: &Pool,
     clock: &Clock,
     count: usize,
@@ -97,7 +97,11 @@ pub(super) fn total_rate(clock: &Clock, threads: &[Vec<Window>], amount: f64) ->
 }
 
 /// How often `work` must be repeated for a window of about `seconds`: it is doubled until a run takes a tenth of that.
-pub(super) fn repeats_for(clock: &Clock, seconds: f64, mut work: impl FnMut(usize)) -> usize {
+pub(in crate::suites) fn repeats_for(
+    clock: &Clock,
+    seconds: f64,
+    mut work: impl FnMut(usize),
+) -> usize {
     let mut repeats = 1usize;
     loop {
         let start = clock.now();

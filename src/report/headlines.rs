@@ -1,0 +1,262 @@
+//! What the suites of kernels found, in a few words: for the first screen of the page and for the terminal.
+
+use std::fmt::Write;
+
+use super::contests::{Contest, contests, ends, peer};
+use super::values::{self, many};
+use super::view::{View, at_threads};
+use crate::record::Run;
+use crate::units::{Ratio, digits};
+
+/// The product that stands for all, where it was measured; else the largest that was.
+const CHOSEN: &str = "1024x1024x1024.nn";
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Headline {
+    /// The suite: `matmul`.
+    pub suite: &'static str,
+    /// What it is about.
+    pub title: &'static str,
+    /// The number that stands for it, and what it is.
+    pub big: (String, String),
+    /// Other numbers with their names.
+    pub pairs: Vec<(String, String)>,
+    /// All of it on a line.
+    pub line: String,
+}
+
+/// The findings of a run, one for each suite of kernels that it has.
+pub fn headlines(run: &Run) -> Vec<Headline> {
+    let view = View::new(run, None);
+    [matmul(&view), batched(&view), simd(&view)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn matmul(view: &View<'_>) -> Option<Headline> {
+    let all = contests(view, "gemm");
+    let mut found: Option<Headline> = None;
+    for threads in ends(&all) {
+        let here: Vec<&Contest<'_>> = with_ours(&all, threads);
+        let chosen = here.iter().find(|contest| contest.case == CHOSEN);
+        let Some(contest) = chosen.or_else(|| here.last()) else {
+            continue;
+        };
+        let Some(share) = contest.ours().and_then(|ours| contest.share(ours)) else {
+            continue;
+        };
+        let on = many(threads as usize, "thread");
+        let lead = lead(view, contest);
+        let over = lead
+            .as_ref()
+            .map_or(String::new(), |(over, _)| format!(", {over}"));
+        let line = format!("{} {} of peak on {on}{over}", contest.label(), Ratio(share));
+        let headline = found.get_or_insert_with(|| Headline {
+            suite: "matmul",
+            title: "Matrix products",
+            big: (
+                format!("{:.1}", share * 100.0),
+                format!("% of the peak, {} on {on}", contest.label()),
+            ),
+            pairs: Vec::new(),
+            line: String::new(),
+        });
+        if !headline.line.is_empty() {
+            headline.line.push_str("; ");
+        }
+        headline.line.push_str(&line);
+        if let Some((over, _)) = lead {
+            headline.pairs.push((format!("on {on}"), over));
+        }
+        headline.pairs.extend(tally(view, &here, &on));
+    }
+    found
+}
+
+/// How often ours is ahead of every peer.
+fn tally(view: &View<'_>, contests: &[&Contest<'_>], on: &str) -> Option<(String, String)> {
+    let leads: Vec<f64> = contests
+        .iter()
+        .filter_map(|contest| contest.lead(view)?.value)
+        .collect();
+    let ahead = leads.iter().filter(|lead| **lead >= 1.0).count();
+    let text = format!("in {ahead} of {}", many(leads.len(), "product"));
+    (!leads.is_empty()).then(|| (format!("ahead on {on}"), text))
+}
+
+fn batched(view: &View<'_>) -> Option<Headline> {
+    let all = contests(view, "batched");
+    let here = with_ours(&all, *ends(&all).last()?);
+    let contest = here.first()?;
+    let ours = contest.ours()?;
+    let on = many(contest.threads as usize, "thread");
+    let name = format!(
+        "batched.{}.{}.t{}.speedup_over_loop",
+        contest.case, ours.variant, contest.threads
+    );
+    let speed = digits(ours.gflops?);
+    let mut line = format!("{} {speed} GFLOP/s on {on}", contest.label());
+    let mut pairs = Vec::new();
+    if let Some(gain) = view.value(&name) {
+        pairs.push(("one call over many".to_owned(), format!("{gain:.2}x")));
+        let _ = write!(line, ", {gain:.2}x one call each");
+    }
+    if let Some((over, peer)) = lead(view, contest) {
+        let _ = write!(line, ", {over}");
+        pairs.push((peer, over));
+    }
+    pairs.extend(tally(view, &here, &on));
+    Some(Headline {
+        suite: "batched",
+        title: "Many small products",
+        big: (
+            speed.clone(),
+            format!("GFLOP/s, {} on {on}", contest.label()),
+        ),
+        line,
+        pairs,
+    })
+}
+
+/// The contests on so many threads in which ours has a speed.
+fn with_ours<'c, 'a>(all: &'c [Contest<'a>], threads: u32) -> Vec<&'c Contest<'a>> {
+    all.iter()
+        .filter(|contest| contest.threads == threads && contest.ours().is_some())
+        .collect()
+}
+
+/// `1.08x the best peer`, and the peer's name.
+fn lead(view: &View<'_>, contest: &Contest<'_>) -> Option<(String, String)> {
+    let factor = values::known(contest.lead(view)?.value)?;
+    let peer = peer(contest.best_peer()?.variant);
+    Some((format!("{factor:.2}x the best peer"), peer))
+}
+
+fn simd(view: &View<'_>) -> Option<Headline> {
+    let shares = shares(view);
+    let most = shares.iter().map(|share| share.threads).max()?;
+    // The working sets come from L1 to memory: the last is the largest.
+    let set = shares.last()?.set;
+    let mut here: Vec<&Share<'_>> = shares
+        .iter()
+        .filter(|share| share.threads == most && share.set == set)
+        .collect();
+    here.sort_by(|one, other| other.share.total_cmp(&one.share));
+    let (best, least) = (here.first()?, here.last()?);
+    let middle = here[here.len() / 2].share;
+    let on = many(most as usize, "thread");
+    let named =
+        |share: &Share<'_>| format!("{} {}", values::words(share.kernel), Ratio(share.share));
+    Some(Headline {
+        suite: "simd",
+        title: "Vector kernels",
+        big: (
+            format!("{:.1}", middle * 100.0),
+            format!(
+                "% of the bandwidth at {} on {on}, median kernel",
+                set_label(set)
+            ),
+        ),
+        line: format!(
+            "{} of the bandwidth at {} on {on} (median kernel), least {}",
+            Ratio(middle),
+            set_label(set),
+            named(least)
+        ),
+        pairs: vec![
+            ("nearest to it".to_owned(), named(best)),
+            ("farthest from it".to_owned(), named(least)),
+        ],
+    })
+}
+
+/// A kernel's share of bandwidth in its fastest instruction set.
+#[derive(Clone, Debug)]
+pub(crate) struct Share<'a> {
+    /// `gelu`.
+    pub(crate) kernel: &'a str,
+    /// `256k`.
+    pub(crate) set: &'a str,
+    /// How many threads.
+    pub(crate) threads: u32,
+    /// `avx2`.
+    pub(crate) isa: &'a str,
+    /// Of the bandwidth.
+    pub(crate) share: f64,
+}
+
+/// `simd.KERNEL.SET.ISA.tN.share_of_bandwidth`, of each the instruction set that goes farthest.
+pub(crate) fn shares<'a>(view: &View<'a>) -> Vec<Share<'a>> {
+    let mut all: Vec<Share<'a>> = Vec::new();
+    for metric in view.metrics_under("simd.") {
+        let Some((before, threads, "share_of_bandwidth")) = at_threads(&metric.name) else {
+            continue;
+        };
+        let parts: Vec<&str> = before.split('.').collect();
+        let ([_, kernel, set, isa], Some(share)) = (&parts[..], values::known(metric.value)) else {
+            continue;
+        };
+        let new = Share {
+            kernel,
+            set,
+            threads,
+            isa,
+            share,
+        };
+        match all.iter_mut().find(|known| {
+            (known.kernel, known.set, known.threads) == (new.kernel, new.set, new.threads)
+        }) {
+            Some(known) if known.share < share => *known = new,
+            Some(_) => {}
+            None => all.push(new),
+        }
+    }
+    all
+}
+
+/// `256 KiB` for `256k`.
+pub(crate) fn set_label(set: &str) -> String {
+    match set.split_at_checked(set.len().saturating_sub(1)) {
+        Some((number, "k")) => format!("{number} KiB"),
+        Some((number, "m")) => format!("{number} MiB"),
+        _ => set.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn each_suite_says_a_line() {
+        let run = sample::typical();
+        let all = headlines(&run);
+        let suites: Vec<&str> = all.iter().map(|headline| headline.suite).collect();
+        assert_eq!(suites, ["matmul", "batched", "simd"]);
+        for part in ["1024\u{b3}", "of peak on 1 thread", "x the best peer", "; "] {
+            assert!(all[0].line.contains(part), "{part}: {}", all[0].line);
+        }
+        assert!(
+            all[1].line.contains("256 of 128\u{d7}48\u{d7}128"),
+            "{}",
+            all[1].line
+        );
+        assert!(
+            all[2].line.contains("512 MiB on 2 threads"),
+            "{}",
+            all[2].line
+        );
+        assert!(headlines(&sample::nothing()).is_empty());
+        assert!(headlines(&sample::unavailable()).is_empty());
+    }
+
+    #[test]
+    fn working_sets_are_spelled_out() {
+        assert_eq!(set_label("16k"), "16 KiB");
+        assert_eq!(set_label("8m"), "8 MiB");
+        assert_eq!(set_label(""), "");
+    }
+}
