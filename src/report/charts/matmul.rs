@@ -58,7 +58,7 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     }
     let margins = Margins {
         label: if frame.narrow { 108.0 } else { 126.0 },
-        end: if frame.narrow { 31.0 } else { 40.0 },
+        end: if frame.narrow { 34.0 } else { 40.0 },
     };
     let canvas = tables(frame.width, frame.narrow, &heats, margins);
     let words: Vec<String> = heats
