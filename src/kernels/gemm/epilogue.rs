@@ -64,6 +64,15 @@ impl Epilogue<'_> {
         }
     }
 
+    /// The bias, empty without one, where there is nothing else.
+    pub(crate) fn as_bias(&self) -> Option<&[f32]> {
+        match self {
+            Epilogue::None => Some(&[]),
+            Epilogue::Bias(bias) => Some(bias),
+            _ => None,
+        }
+    }
+
     /// The same, with the part that is written as a pointer that threads can share.
     pub(crate) fn shared(&mut self) -> SharedEpilogue<'_> {
         match self {

@@ -16,10 +16,13 @@ use crate::kernels::{
 pub fn gemv(isa: Isa, team: &dyn Team, x: &[f32], b: Matrix<'_>, bias: &[f32], y: &mut [f32]) {
     assert_eq!((x.len(), y.len()), (b.rows, b.columns), "gemv's lengths");
     assert!(bias.is_empty() || bias.len() == y.len(), "bias' length");
-    // Some 128 KB of the matrix a task.
-    let grain = (32_768 / b.rows.max(1))
-        .clamp(16, 4096)
-        .next_multiple_of(64);
+    // Some 128 KB of columns a task; of rows, pieces of several KB, as long as a stream wants to be.
+    let grain = if b.row_stride == 1 {
+        (32_768 / b.rows.max(1)).clamp(16, 4096)
+    } else {
+        (y.len() / 8).clamp(64, 2048)
+    };
+    let grain = grain.next_multiple_of(64);
     for_rows(team, y.len(), grain, [Rows::new(y, 1)], |range, [y]| {
         if bias.is_empty() {
             y.fill(0.0);
@@ -54,10 +57,23 @@ impl Op for Part<'_> {
                 *y += dot(s, self.x, &self.b.data[start..start + self.x.len()]);
             }
         } else {
-            // Rows of B: a slice of them, scaled, is added to the outputs, which stay in L1.
-            for (k, x) in self.x.iter().enumerate() {
+            // Rows of B: slices of four, scaled, are added to the outputs, which stay in L1.
+            let columns = self.y.len();
+            let row = |k: usize| {
                 let start = k * self.b.row_stride + self.first;
-                axpy(s, *x, &self.b.data[start..start + self.y.len()], self.y);
+                &self.b.data[start..start + columns]
+            };
+            let mut x = self.x.chunks_exact(4);
+            for (four, x) in (&mut x).enumerate() {
+                let rows = [0, 1, 2, 3].map(
+                    #[inline(always)]
+                    |k| row(4 * four + k),
+                );
+                add_rows(s, [x[0], x[1], x[2], x[3]], rows, self.y);
+            }
+            let done = self.x.len() / 4 * 4;
+            for (k, x) in x.remainder().iter().enumerate() {
+                add_rows(s, [*x], [row(done + k)], self.y);
             }
         }
     }
@@ -83,16 +99,23 @@ fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
     s.sum(total)
 }
 
+/// `to += sum of factors[i] * rows[i]`, in the order of `i`.
 #[inline(always)]
-fn axpy<S: Simd>(s: S, factor: f32, from: &[f32], to: &mut [f32]) {
-    let factor = s.splat(factor);
-    let mut from_chunks = from.chunks_exact(S::LANES);
-    let mut to_chunks = to.chunks_exact_mut(S::LANES);
-    for (from, to) in (&mut from_chunks).zip(&mut to_chunks) {
-        s.store(s.fma(factor, s.load(from), s.load(to)), to);
+fn add_rows<S: Simd, const N: usize>(s: S, factors: [f32; N], rows: [&[f32]; N], to: &mut [f32]) {
+    let whole = to.len() / S::LANES * S::LANES;
+    let (to, rest) = to.split_at_mut(whole);
+    for (at, to) in to.chunks_exact_mut(S::LANES).enumerate() {
+        let mut sum = s.load(to);
+        for (factor, row) in factors.iter().zip(rows) {
+            sum = s.fma(s.splat(*factor), s.load(&row[at * S::LANES..]), sum);
+        }
+        s.store(sum, to);
     }
-    let (from, to) = (from_chunks.remainder(), to_chunks.into_remainder());
-    s.store_partial(s.fma(factor, s.load_partial(from), s.load_partial(to)), to);
+    let mut sum = s.load_partial(rest);
+    for (factor, row) in factors.iter().zip(rows) {
+        sum = s.fma(s.splat(*factor), s.load_partial(&row[whole..]), sum);
+    }
+    s.store_partial(sum, rest);
 }
 
 #[cfg(test)]

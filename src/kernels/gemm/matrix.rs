@@ -153,6 +153,13 @@ impl<'a> MatrixMut<'a> {
         }
     }
 
+    /// The first row of a matrix that has one.
+    pub(crate) fn first_row(self) -> &'a mut [f32] {
+        assert!(self.rows > 0, "a matrix without rows");
+        // SAFETY: the first `columns` elements are this matrix's own, for `'a`.
+        unsafe { std::slice::from_raw_parts_mut(self.data, self.columns) }
+    }
+
     /// The same matrix for a shorter time.
     pub(crate) fn reborrow(&mut self) -> MatrixMut<'_> {
         MatrixMut { ..*self }

@@ -4,6 +4,7 @@ use super::{
     block::{Block, Target},
     blocking::{Blocking, Caches},
     epilogue::Epilogue,
+    gemv::gemv,
     matrix::{Matrix, MatrixMut},
     operand::{Operand, left_may_stay, right_may_stay},
     pack::{PackedRight, pack, panel_len},
@@ -92,6 +93,14 @@ pub fn multiply(
     epilogue.check(m, n);
     if m == 0 || n == 0 {
         return;
+    }
+    if let (1, 1, Right::Plain(b), Store::Set, Some(bias)) =
+        (m, a.column_stride, b, store, epilogue.as_bias())
+        && (b.row_stride == 1 || b.column_stride == 1)
+        && k > 0
+    {
+        // Every element of B is used once: the product is a stream, and tiles would be mostly empty.
+        return gemv(isa, team, a.row(0), b, bias, c.first_row());
     }
     let (height, width) = isa.gemm_tile();
     let (left, rest) = workspace.split_at_mut(left_len(m, k, height));
