@@ -194,7 +194,8 @@ fn header(tensors: &[Tensor<'_>]) -> Result<Vec<u8>, SafeTensorError> {
     Ok(header)
 }
 
-fn read_header(path: &Path, file: &mut File) -> Result<Metadata, TensorFileError> {
+/// The header of a file, which is left at the first byte of the values.
+pub(super) fn read_header(path: &Path, file: &mut File) -> Result<Metadata, TensorFileError> {
     let unreadable = |source| TensorFileError::Unreadable {
         path: path.to_owned(),
         source,
@@ -227,12 +228,13 @@ fn read_header(path: &Path, file: &mut File) -> Result<Metadata, TensorFileError
 }
 
 /// As in `F32 (1024, 768)`.
-fn describe(info: &TensorInfo) -> String {
+pub(super) fn describe(info: &TensorInfo) -> String {
     let dims: Vec<_> = info.shape.iter().map(ToString::to_string).collect();
     format!("{:?} ({})", info.dtype, dims.join(", "))
 }
 
-fn fill(file: &mut File, values: &mut [f32]) -> io::Result<()> {
+/// Reads values from where the file stands.
+pub(super) fn fill(file: &mut File, values: &mut [f32]) -> io::Result<()> {
     let mut bytes = [0; CHUNK * 4];
     for chunk in values.chunks_mut(CHUNK) {
         let bytes = &mut bytes[..chunk.len() * 4];
