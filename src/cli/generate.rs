@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::interrupt::Interrupt;
 use super::outcome::Exit;
-use super::text_source::say;
+use super::text_source::{self, say};
 use super::trained::Trained;
 use super::workers::Workers;
 use crate::model::{Generator, Sampling};
@@ -74,7 +74,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let workers = Workers::new(arguments.threads.map(|threads| threads as usize))?;
     let trained = Trained::open(&arguments.model)?;
     let parameters = trained.parameters()?;
-    let tokenizer = &trained.tokenizer;
+    let tokenizer = trained
+        .tokenizer
+        .as_ref()
+        .ok_or_else(text_source::no_tokenizer)?;
     let mut prompt = tokenizer.encode(&arguments.prompt);
     if prompt.is_empty() {
         // A text begins after the end of another.

@@ -7,6 +7,7 @@ mod bench;
 mod completions;
 mod configs;
 mod eval;
+mod export;
 mod generate;
 mod probe;
 mod report;
@@ -49,10 +50,12 @@ enum Command {
     Bench(bench::Arguments),
     /// Train the model of a configuration on a text
     Train(train::Arguments),
-    /// Continue a text with a trained model
+    /// Continue texts with a trained model
     Generate(generate::Arguments),
     /// Tell how well a trained model predicts a text
     Eval(eval::Arguments),
+    /// Write a trained model for Hugging Face's libraries
+    Export(export::Arguments),
     /// List, check and show configurations
     Configs(configs::Arguments),
     /// Make the page and the pictures of a run again, from its run.json
@@ -69,6 +72,7 @@ impl Command {
             Command::Train(arguments) => train::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),
+            Command::Export(arguments) => export::run(arguments),
             Command::Configs(arguments) => configs::run(arguments),
             Command::Report(arguments) => report::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
