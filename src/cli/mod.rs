@@ -13,11 +13,13 @@ mod probe;
 mod report;
 mod train;
 
+mod answer;
 mod environment;
 mod interrupt;
 mod outcome;
 mod preparation;
 mod progress;
+mod sampling;
 mod text_source;
 mod trained;
 mod workers;

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::outcome::{Failure, warn};
 use super::text_source::load_tokenizer;
+use super::workers::Workers;
 use crate::config::Config;
-use crate::model::{Layout, Parameters, Shape};
+use crate::model::{Layout, Packed, Parameters, Shape, Unobserved, Weights as ModelWeights};
 use crate::tensor::Arena;
 use crate::text::Tokenizer;
 use crate::train::checkpoint::Checkpoint;
@@ -115,10 +116,41 @@ impl Trained {
         }
     }
 
+    /// Its weights, also in panels, for generation on these workers.
+    ///
+    /// # Errors
+    /// As [`Trained::parameters`].
+    pub(crate) fn ready(&self, workers: &Workers) -> Result<Ready, Failure> {
+        let parameters = self.parameters()?;
+        let len = Packed::len(workers.isa, &self.shape);
+        let mut arena = Arena::new(len).map_err(Failure::failed)?;
+        let mut packed = Packed::new(workers.isa, &self.shape, &mut arena);
+        workers.pool.assemble(|| {
+            packed.update(&workers.compute(), &parameters, false, &mut Unobserved);
+        });
+        Ok(Ready { parameters, packed })
+    }
+
     /// Tokens of the sequences that it was trained on, or that it knows positions for.
     pub(crate) fn length(&self) -> usize {
         let trained = |config: &Config| config.training.max_length;
         self.config.as_ref().map_or(self.shape.context, trained)
+    }
+}
+
+/// The weights of a model that generates.
+pub(crate) struct Ready {
+    parameters: Parameters,
+    packed: Packed,
+}
+
+impl Ready {
+    /// As the model asks for them.
+    pub(crate) fn weights(&self) -> ModelWeights<'_> {
+        ModelWeights {
+            parameters: &self.parameters,
+            packed: &self.packed,
+        }
     }
 }
 
