@@ -4,6 +4,7 @@
 //! file, its `mod` line and its row in `Command`. Results go to stdout, progress and log to stderr.
 
 mod bench;
+mod chat;
 mod completions;
 mod configs;
 mod eval;
@@ -54,6 +55,8 @@ enum Command {
     Train(train::Arguments),
     /// Continue texts with a trained model
     Generate(generate::Arguments),
+    /// Talk with a trained model
+    Chat(chat::Arguments),
     /// Tell how well a trained model predicts a text
     Eval(eval::Arguments),
     /// Write a trained model for Hugging Face's libraries
@@ -73,6 +76,7 @@ impl Command {
             Command::Bench(arguments) => bench::run(arguments),
             Command::Train(arguments) => train::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
+            Command::Chat(arguments) => chat::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),
             Command::Export(arguments) => export::run(arguments),
             Command::Configs(arguments) => configs::run(arguments),
