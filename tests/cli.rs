@@ -1,36 +1,11 @@
 //! The program as a user meets it: words, exit codes, streams and messages.
 
 mod common;
-
-use std::process::{Command, Output};
+#[path = "common/outcome.rs"]
+mod outcome;
 
 use common::{Workplace, loopos, newest};
-
-fn output(mut command: Command) -> Output {
-    let output = command.output().unwrap();
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert!(!message.contains("panicked"), "{message}");
-    output
-}
-
-/// Asserts the exit code and returns stdout and stderr.
-fn ended(command: Command, code: i32) -> (String, String) {
-    let output = output(command);
-    let [stdout, stderr] =
-        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    assert_eq!(output.status.code(), Some(code), "{stdout}\n{stderr}");
-    (stdout, stderr)
-}
-
-/// Asserts the exit code, that stdout stays empty, and that each piece is in the message.
-fn refused(command: Command, code: i32, pieces: &[&str]) -> String {
-    let (stdout, stderr) = ended(command, code);
-    assert_eq!(stdout, "", "{stderr}");
-    for piece in pieces {
-        assert!(stderr.contains(piece), "no `{piece}` in:\n{stderr}");
-    }
-    stderr
-}
+use outcome::{ended, output, refused};
 
 /// The words of the help, without `help` itself.
 fn words() -> Vec<String> {
@@ -76,7 +51,9 @@ fn every_word_has_help_with_an_example() {
         "bench",
         "train",
         "generate",
+        "chat",
         "eval",
+        "export",
         "report",
         "configs",
         "completions",
@@ -328,7 +305,7 @@ fn a_trained_model_continues_a_text_and_is_evaluated() {
             model,
             "--prompt",
             "the river",
-            "--tokens",
+            "--max-tokens",
             "20",
             "--seed",
             seed,

@@ -1,175 +1,214 @@
-//! `loopos generate`: continue a text with a trained model, token by token.
+//! `loopos generate`: continue texts with a trained model, token by token.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::answer::Answer;
 use super::interrupt::Interrupt;
-use super::outcome::Exit;
-use super::text_source::say;
+use super::outcome::{Exit, Failure};
+use super::sampling::SamplingArguments;
+use super::text_source::{self, say};
 use super::trained::Trained;
 use super::workers::Workers;
 use crate::model::{Generator, Sampling};
+use crate::text::Tokenizer;
 use crate::units::digits;
 
 const EXAMPLES: &str = "\
 Examples:
   loopos generate --model models/autoregressive_training --prompt \"My fellow citizens\"
-  loopos generate --model models/small --prompt \"fn main() {\" --tokens 200 --temperature 0
-  loopos generate --model models/small/checkpoints/step-000500 --prompt \"The\" --seed 7 --top-k 40
+  loopos generate --model models/small --prompt \"fn main() {\" --max-tokens 200 --temperature 0
+  loopos generate --model models/small --prompt \"The\" --samples 8 --seed 7 --top-k 40 --stop \".\"
+  loopos generate --model gpt2/ --tokens 464,3290,318
 
-The text goes to stdout as it is made. The same model, prompt, seed and settings give the same text.";
+A single text goes to stdout as it is made; several, of more prompts or --samples, are made together and come one after the other,
+each under a line `== 2 of 8, seed 8`. Each sample takes the next seed, and is the text that it would be alone.
+--tokens takes the prompt as ids; a model without a tokenizer prints ids, a line for each text, prompt included.
+The same model, prompt, seed and settings give the same text.";
+
+/// Texts that are made together, at most.
+const TOGETHER: usize = 32;
 
 /// What to type after `loopos generate`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The folder of a trained model: a run's output folder, or one of its checkpoints
+    /// The model: a run's output folder, one of its checkpoints, or a GPT-2 in Hugging Face's layout
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// The text to continue
-    #[arg(long, value_name = "TEXT")]
-    prompt: String,
+    /// The text to continue; may be repeated
+    #[arg(
+        long = "prompt",
+        value_name = "TEXT",
+        required_unless_present = "tokens"
+    )]
+    prompts: Vec<String>,
+    /// The token ids to continue: a list as in 5,17,3, or a file of them; may be repeated
+    #[arg(long, value_name = "IDS|FILE")]
+    tokens: Vec<String>,
     /// How many tokens to add at most
     #[arg(long, value_name = "N", default_value_t = 100)]
-    tokens: usize,
-    /// Below 1 safer, above 1 wilder; 0 always takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = 0.8, value_parser = temperature)]
-    temperature: f32,
-    /// Choose among the K likeliest tokens only
-    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
-    top_k: Option<u32>,
-    /// Choose among the likeliest tokens that share this much of the probability
-    #[arg(long, value_name = "P", value_parser = share)]
-    top_p: Option<f32>,
-    /// Seed of the choices
-    #[arg(long, value_name = "N", default_value_t = 42)]
-    seed: u64,
+    max_tokens: usize,
+    /// How many texts to make of each prompt
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    samples: u32,
+    #[command(flatten)]
+    sampling: SamplingArguments,
     /// Worker threads [default: one for each processor this process may use]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
 }
 
-fn temperature(text: &str) -> Result<f32, String> {
-    let value: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if value.is_finite() && value >= 0.0 {
-        Ok(value)
-    } else {
-        Err("must be 0 or more".to_owned())
-    }
+/// What a text begins with.
+struct Prompt {
+    shown: String,
+    ids: Vec<u32>,
 }
 
-fn share(text: &str) -> Result<f32, String> {
-    let value: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if value > 0.0 && value <= 1.0 {
-        Ok(value)
-    } else {
-        Err("must be above 0 and at most 1".to_owned())
-    }
+/// A text that is being made.
+struct Text<'a> {
+    prompt: &'a Prompt,
+    sampling: Sampling,
+    answer: Answer,
+    /// The continuation as far as it may be shown.
+    shown: String,
+    made: usize,
+    ended: bool,
 }
 
-/// Writes the prompt and its continuation to stdout, each token as it comes.
+/// Writes each prompt and its continuation to stdout.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let workers = Workers::new(arguments.threads.map(|threads| threads as usize))?;
     let trained = Trained::open(&arguments.model)?;
-    let parameters = trained.parameters()?;
-    let tokenizer = &trained.tokenizer;
-    let mut prompt = tokenizer.encode(&arguments.prompt);
-    if prompt.is_empty() {
-        // A text begins after the end of another.
-        prompt.push(tokenizer.end_of_text());
-    }
-    let sampling = Sampling {
-        temperature: arguments.temperature,
-        top_k: arguments.top_k.unwrap_or(0) as usize,
-        top_p: arguments.top_p.unwrap_or(1.0),
-        seed: arguments.seed,
-    };
+    let prompts = prompts(arguments, &trained)?;
+    let tokenizer = trained.tokenizer.as_ref();
+    let end_of_text = tokenizer.map(Tokenizer::end_of_text);
+    let vocab_size = trained.shape.vocab_size;
+    let stops = arguments.sampling.stop_tokens(vocab_size, end_of_text)?;
+    let ready = trained.ready(&workers)?;
     let interrupt = Interrupt::install()?;
-    let mut generator = Generator::new(&trained.shape, sampling, &prompt);
-    let mut text = Utf8Stream::default();
+    let mut texts = texts(arguments, &prompts);
+    let (count, alone) = (texts.len(), texts.len() == 1);
     let mut stdout = io::stdout().lock();
-    write!(stdout, "{}", arguments.prompt)?;
     let begin = Instant::now();
     let mut made = 0;
-    while made < arguments.tokens && !interrupt.stop().load(Ordering::Relaxed) {
-        let token = workers
-            .pool
-            .assemble(|| generator.next(&workers.compute(), &parameters));
-        if token == tokenizer.end_of_text() {
+    for (group, texts) in texts.chunks_mut(TOGETHER).enumerate() {
+        if alone {
+            write!(stdout, "{}", prompts[0].shown)?;
+        }
+        let starts: Vec<(&[u32], Sampling)> = texts
+            .iter()
+            .map(|text| (text.prompt.ids.as_slice(), text.sampling))
+            .collect();
+        let mut generator = Generator::new(workers.isa, &trained.shape, &starts);
+        loop {
+            let writing: Vec<usize> = (0..texts.len())
+                .filter(|index| !texts[*index].ended && texts[*index].made < arguments.max_tokens)
+                .collect();
+            if writing.is_empty() || interrupt.stop().load(Ordering::Relaxed) {
+                break;
+            }
+            let tokens = workers
+                .pool
+                .assemble(|| generator.next(&workers.compute(), ready.weights(), &writing));
+            for (index, token) in writing.into_iter().zip(tokens) {
+                let shown = texts[index].add(token, tokenizer, &stops);
+                if alone {
+                    stdout.write_all(shown.as_bytes())?;
+                    stdout.flush()?;
+                }
+            }
+        }
+        made += texts.iter().map(|text| text.made).sum::<usize>();
+        for (index, text) in texts.iter_mut().enumerate() {
+            let rest = std::mem::take(&mut text.answer).finish();
+            if alone {
+                writeln!(stdout, "{rest}")?;
+                continue;
+            }
+            if tokenizer.is_some() {
+                let (number, seed) = (group * TOGETHER + index + 1, text.sampling.seed);
+                writeln!(stdout, "== {number} of {count}, seed {seed}")?;
+            }
+            writeln!(stdout, "{}{}{rest}", text.prompt.shown, text.shown)?;
+        }
+        if interrupt.stop().load(Ordering::Relaxed) {
             break;
         }
-        made += 1;
-        stdout.write_all(text.push(tokenizer.piece(token)).as_bytes())?;
-        stdout.flush()?;
     }
-    writeln!(stdout, "{}", text.finish())?;
     let speed = made as f64 / begin.elapsed().as_secs_f64();
     say(&format!("{made} tokens, {} tokens/s", digits(speed)));
     Ok(interrupt.exit())
 }
 
-/// Bytes of tokens to text: a character may be spread over several tokens.
-#[derive(Default)]
-struct Utf8Stream {
-    pending: Vec<u8>,
-}
-
-impl Utf8Stream {
-    /// Adds bytes and returns the characters that are complete; what can never become one is shown as `U+FFFD`.
-    fn push(&mut self, bytes: &[u8]) -> String {
-        self.pending.extend_from_slice(bytes);
-        let mut text = String::new();
-        let mut used = 0;
-        for chunk in self.pending.utf8_chunks() {
-            text.push_str(chunk.valid());
-            used += chunk.valid().len();
-            let is_last = used + chunk.invalid().len() == self.pending.len();
-            if is_last && may_become_a_character(chunk.invalid()) {
-                break;
-            }
-            if !chunk.invalid().is_empty() {
-                text.push(char::REPLACEMENT_CHARACTER);
-            }
-            used += chunk.invalid().len();
+/// Every prompt as ids.
+fn prompts(arguments: &Arguments, trained: &Trained) -> Result<Vec<Prompt>, Failure> {
+    let vocab_size = trained.shape.vocab_size;
+    let Some(tokenizer) = &trained.tokenizer else {
+        if !arguments.prompts.is_empty() {
+            return Err(text_source::no_tokenizer());
         }
-        self.pending.drain(..used);
-        text
-    }
-
-    /// What is left when no more bytes come.
-    fn finish(self) -> String {
-        String::from_utf8_lossy(&self.pending).into_owned()
-    }
+        if !arguments.sampling.stops.is_empty() {
+            let what = "--stop: this model has no tokenizer, so that its ids spell no text";
+            return Err(Failure::wrong_use(what).help("give an id by --stop-token"));
+        }
+        let prompt = |given: &String| {
+            let ids = text_source::ids(given, vocab_size)?;
+            let shown = ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+            Ok(Prompt { shown, ids })
+        };
+        return arguments.tokens.iter().map(prompt).collect();
+    };
+    let of_text = arguments.prompts.iter().map(|text| {
+        let mut ids = tokenizer.encode(text);
+        if ids.is_empty() {
+            // A text begins after the end of another.
+            ids.push(tokenizer.end_of_text());
+        }
+        Ok(Prompt {
+            shown: text.clone(),
+            ids,
+        })
+    });
+    let of_ids = arguments.tokens.iter().map(|given| {
+        let ids = text_source::ids(given, vocab_size)?;
+        let shown = tokenizer.decode(&ids);
+        Ok(Prompt { shown, ids })
+    });
+    of_text.chain(of_ids).collect()
 }
 
-/// Whether these bytes are the beginning of a character, by the error that more bytes would mend.
-fn may_become_a_character(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
+/// The texts to make: the samples of the first prompt, then those of the next.
+fn texts<'a>(arguments: &Arguments, prompts: &'a [Prompt]) -> Vec<Text<'a>> {
+    let samples = |prompt| {
+        (0..u64::from(arguments.samples)).map(move |sample| Text {
+            prompt,
+            sampling: arguments.sampling.settings(sample),
+            answer: Answer::new(&arguments.sampling.stops),
+            shown: String::new(),
+            made: 0,
+            ended: false,
+        })
+    };
+    prompts.iter().flat_map(samples).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn characters_appear_when_they_are_complete() {
-        let mut stream = Utf8Stream::default();
-        let pieces: [&[u8]; 6] = [b"a\xe2", b"\x82", b"\xac!", b"\xff", b"\xc3(", b"\xf0\x9f"];
-        let shown: Vec<_> = pieces.iter().map(|piece| stream.push(piece)).collect();
-        assert_eq!(shown, ["a", "", "\u{20ac}!", "\u{fffd}", "\u{fffd}(", ""]);
-        assert_eq!(stream.finish(), "\u{fffd}");
-    }
-
-    #[test]
-    fn settings_out_of_range_are_refused() {
-        assert!(
-            temperature("-0.1").is_err()
-                && temperature("inf").is_err()
-                && temperature("nan").is_err()
-        );
-        assert!(share("0").is_err() && share("1.01").is_err() && share("x").is_err());
-        assert_eq!((temperature("0"), share("1")), (Ok(0.0), Ok(1.0)));
+impl Text<'_> {
+    /// Adds a token, and returns what may be shown from here on.
+    fn add(&mut self, token: u32, tokenizer: Option<&Tokenizer>, stops: &[u32]) -> String {
+        if stops.contains(&token) {
+            self.ended = true;
+            return String::new();
+        }
+        self.made += 1;
+        let shown = match tokenizer {
+            Some(tokenizer) => self.answer.push(tokenizer.piece(token)),
+            None => format!(",{token}"),
+        };
+        self.ended = self.answer.is_stopped();
+        self.shown.push_str(&shown);
+        shown
     }
 }

@@ -41,6 +41,16 @@ impl Interrupt {
         &self.stop
     }
 
+    /// The next signal ends the program at once: there is nothing to stop first.
+    pub(crate) fn end_at_next(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// The next signal raises the flag again, for work that begins now.
+    pub(crate) fn stop_at_next(&self) {
+        self.stop.store(false, Ordering::SeqCst);
+    }
+
     /// How the command ends: [`Exit::Done`], or interrupted by the signal that came.
     pub(crate) fn exit(&self) -> Exit {
         if !self.stop.load(Ordering::SeqCst) {

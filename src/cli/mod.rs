@@ -4,19 +4,23 @@
 //! file, its `mod` line and its row in `Command`. Results go to stdout, progress and log to stderr.
 
 mod bench;
+mod chat;
 mod completions;
 mod configs;
 mod eval;
+mod export;
 mod generate;
 mod probe;
 mod report;
 mod train;
 
+mod answer;
 mod environment;
 mod interrupt;
 mod outcome;
 mod preparation;
 mod progress;
+mod sampling;
 mod text_source;
 mod trained;
 mod workers;
@@ -49,10 +53,14 @@ enum Command {
     Bench(bench::Arguments),
     /// Train the model of a configuration on a text
     Train(train::Arguments),
-    /// Continue a text with a trained model
+    /// Continue texts with a trained model
     Generate(generate::Arguments),
+    /// Talk with a trained model
+    Chat(chat::Arguments),
     /// Tell how well a trained model predicts a text
     Eval(eval::Arguments),
+    /// Write a trained model for Hugging Face's libraries
+    Export(export::Arguments),
     /// List, check and show configurations
     Configs(configs::Arguments),
     /// Make the page and the pictures of a run again, from its run.json
@@ -68,7 +76,9 @@ impl Command {
             Command::Bench(arguments) => bench::run(arguments),
             Command::Train(arguments) => train::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
+            Command::Chat(arguments) => chat::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),
+            Command::Export(arguments) => export::run(arguments),
             Command::Configs(arguments) => configs::run(arguments),
             Command::Report(arguments) => report::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),

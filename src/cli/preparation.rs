@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::outcome::{Failure, warn};
-use super::text_source::{self, Text, load_tokenizer, say};
-use super::trained::shape;
+use super::text_source::{self, Text, Vocabulary, say};
+use super::trained::{Trained, shape, tokenizer_of};
 use super::workers::Workers;
 use crate::atomic;
 use crate::config::{Config, Rule};
-use crate::model::Layout;
+use crate::model::{Layout, Shape};
 use crate::text::{Key, Tokenizer};
 use crate::train::budget::{self, Sizes};
 use crate::train::checkpoint::Checkpoint;
@@ -21,7 +21,7 @@ use crate::train::digest::hexadecimal;
 use crate::train::run::{self, Events, Run, Settings};
 use crate::train::run_folder::{self, RunFolder, RunFolderError};
 use crate::train::schedule::Schedule;
-use crate::train::state::{Identity, State};
+use crate::train::state::{Identity, NO_TOKENIZER, State};
 use crate::train::{Dataset, Optimizer, Plan, Trainer};
 use crate::units::{Bytes, grouped};
 
@@ -94,9 +94,16 @@ fn start(
 ) -> Result<Start, Failure> {
     let newest = newest(folder, resume)?;
     check_space(plan, config.training.keep_checkpoints, folder)?;
-    let tokenizer = match newest {
-        Some(_) => Some(load_tokenizer(&run_folder::tokenizer(folder.path()))?),
-        None => None,
+    let mut beginning = match (&newest, &config.data.pretrained_weights) {
+        (None, Some(path)) => Some(beginning(path, plan)?),
+        _ => None,
+    };
+    let vocabulary = match (&newest, &mut beginning) {
+        (Some(checkpoint), _) => {
+            Vocabulary::of_model(tokenizer_of(folder.path(), &checkpoint.state.identity)?)
+        }
+        (None, Some(model)) => Vocabulary::of_model(model.tokenizer.take()),
+        (None, None) => Vocabulary::Learnt(config.model.vocab_size),
     };
     let Text {
         tokenizer,
@@ -105,9 +112,10 @@ fn start(
         ..
     } = workers
         .pool
-        .install(|| text_source::read(config, tokenizer))?;
+        .install(|| text_source::of(config, vocabulary))?;
     crate::tensor::return_freed_memory();
-    let state = state(identity(config, workers, &tokenizer, &key), newest.as_ref())?;
+    let now = identity(config, workers, tokenizer.as_ref(), &key);
+    let state = state(now, newest.as_ref())?;
     let cut = Cut {
         length: config.training.max_length,
         batch: config.training.batch_size,
@@ -120,7 +128,11 @@ fn start(
     if let Some(checkpoint) = &newest {
         run::restore(&mut trainer, checkpoint).map_err(Failure::failed)?;
     }
-    write_beside(folder, &state, &tokenizer)?;
+    if let Some(model) = &beginning {
+        let [weights, ..] = trainer.restore(0);
+        model.fill(weights)?;
+    }
+    write_beside(folder, &state, tokenizer.as_ref())?;
     Ok(Start {
         data,
         trainer,
@@ -284,10 +296,53 @@ fn check_space(plan: &Plan, keep: usize, folder: &RunFolder) -> Result<(), Failu
         })
 }
 
-fn identity(config: &Config, workers: &Workers, tokenizer: &Tokenizer, text: &Key) -> Identity {
+/// The model to start from, which must have the planned sizes.
+fn beginning(path: &str, plan: &Plan) -> Result<Trained, Failure> {
+    let model = Trained::open(Path::new(path))?;
+    if model.shape != plan.shape {
+        let what = format!(
+            "the model in {path} has {}, and this run {}",
+            sizes(&model.shape),
+            sizes(&plan.shape)
+        );
+        return Err(Failure::wrong_use(what)
+            .help("leave the sizes under `model` to the model that the run starts from"));
+    }
+    say(&format!("starting from the weights in {path}"));
+    Ok(model)
+}
+
+/// The sizes of a model by their keys.
+fn sizes(shape: &Shape) -> String {
+    let values = size_keys(shape).map(|(key, value)| format!("{key} {value}"));
+    values.join(", ")
+}
+
+/// The keys of a configuration that say the sizes of a model, with its values.
+pub(crate) fn size_keys(shape: &Shape) -> [(&'static str, String); 7] {
+    [
+        ("model.vocab_size", shape.vocab_size.to_string()),
+        ("model.context", shape.context.to_string()),
+        ("model.d_model", shape.d_model.to_string()),
+        ("model.num_heads", shape.heads.to_string()),
+        ("model.num_layers", shape.layers.to_string()),
+        ("model.d_ff", shape.d_ff.to_string()),
+        ("model.tied_head", shape.tied.to_string()),
+    ]
+}
+
+fn identity(
+    config: &Config,
+    workers: &Workers,
+    tokenizer: Option<&Tokenizer>,
+    text: &Key,
+) -> Identity {
     Identity {
         config: config.effective(),
-        tokenizer_sha256: hexadecimal(&tokenizer.key()),
+        tokenizer_sha256: tokenizer.map_or_else(
+            || NO_TOKENIZER.to_owned(),
+            |tokenizer| hexadecimal(&tokenizer.key()),
+        ),
         data_sha256: hexadecimal(text),
         isa: workers.isa.name().to_owned(),
         l1_bytes: workers.caches.l1,
@@ -318,13 +373,15 @@ fn state(now: Identity, newest: Option<&Checkpoint>) -> Result<State, Failure> {
 }
 
 /// Puts configuration and tokenizer beside the checkpoints, so that the folder is all that using the model needs.
-fn write_beside(folder: &RunFolder, state: &State, tokenizer: &Tokenizer) -> Result<(), Failure> {
+fn write_beside(
+    folder: &RunFolder,
+    state: &State,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<(), Failure> {
     let config = format!("{:#}\n", state.identity.config);
-    let files = [
-        (run_folder::config(folder.path()), config.as_str()),
-        (run_folder::tokenizer(folder.path()), tokenizer.json()),
-    ];
-    for (path, content) in files {
+    let tokenizer = tokenizer.map(|known| (run_folder::tokenizer(folder.path()), known.json()));
+    let config = (run_folder::config(folder.path()), config.as_str());
+    for (path, content) in [Some(config), tokenizer].into_iter().flatten() {
         let is_there = fs::read(&path).is_ok_and(|there| there == content.as_bytes());
         if !is_there {
             let failed =

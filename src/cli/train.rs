@@ -1,7 +1,7 @@
 //! `loopos train`: train the model of a configuration on a text, with checkpoints that a killed run continues from.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::interrupt::Interrupt;
@@ -9,6 +9,7 @@ use super::outcome::{Exit, Failure};
 use super::preparation::{self, Prepared};
 use super::progress::Progress;
 use super::text_source::say;
+use super::trained::Trained;
 use super::utf8;
 use crate::config::{Config, ConfigError};
 use crate::train::run::{RunError, Summary};
@@ -21,21 +22,34 @@ Examples:
   loopos train --config configs/autoregressive_training.json --data books/ --out models/books
   loopos train --config autoregressive_training --set training.max_steps=500 --set training.batch_size=16
   loopos train --resume --out models/books
+  loopos train --init gpt2/ --data books/ --out models/tuned
+  loopos train --config ids.json --tokens ids.txt --set model.vocab_size=101
 
+--init starts from the weights of a model: the folder of a run, one of its checkpoints, or a GPT-2 in Hugging Face's layout. Its
+sizes and its tokenizer become those of the run; the rest comes from --config, or from autoregressive_training.
 The run is kept in the output folder: checkpoints/, metrics.jsonl (a line for each step), config.json, tokenizer.json.
 Ctrl-C saves a checkpoint and ends with exit code 130; a second Ctrl-C ends at once. --resume continues the run to the bit.
 LOOPOS_ISA=avx512|avx512vl|avx2|scalar forces the instruction set.";
+
+/// The built-in configuration of a run that starts from a model and names none.
+const USUAL: &str = "autoregressive_training";
 
 /// What to type after `loopos train`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// A configuration: a JSON file, or the name of a built-in one (see `loopos configs list`)
-    #[arg(long, value_name = "FILE", required_unless_present = "resume")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["resume", "init"])]
     config: Option<String>,
+    /// Start from the weights of this model [default: data.pretrained_weights, or random ones]
+    #[arg(long, visible_alias = "model", value_name = "DIR")]
+    init: Option<PathBuf>,
     /// Text to train on, a file or a folder [default: data.input_file, or the source text of this program's dependencies]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    /// Token ids to train on instead of text: a list as in 5,17,3, or a file of them [default: data.tokens]
+    #[arg(long, value_name = "IDS|FILE", conflicts_with = "data")]
+    tokens: Option<String>,
     /// Override one key of the configuration; may be repeated
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     overrides: Vec<String>,
@@ -53,31 +67,40 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// The configuration with everything that the command line says about it.
     fn config(&self) -> Result<Config, Failure> {
-        let mut config = match (&self.config, &self.out) {
-            (Some(name), _) => Config::find(name).map_err(wrong_config)?,
-            (None, Some(folder)) => Config::load(&run_folder::config(folder)).map_err(|error| {
-                wrong_config(error).help(
-                    "--resume takes the configuration from the folder of a run, or from --config",
-                )
-            })?,
-            (None, None) => {
-                let help = "add --out DIR, the folder of the run, or --config, its configuration";
-                return Err(
-                    Failure::wrong_use("--resume does not say which run to continue").help(help),
-                );
-            }
-        };
+        let mut config = self.file()?;
         let pairs: Vec<_> = self
             .overrides
             .iter()
             .map(|text| Config::parse_override(text))
             .collect::<Result<_, _>>()
             .map_err(wrong_config)?;
-        config
-            .set_all(&pairs)
-            .map_err(|error| wrong_config(error).help("this comes from --set"))?;
+        let set = |config: &mut Config, pairs: &[(&str, &str)]| {
+            config
+                .set_all(pairs)
+                .map_err(|error| wrong_config(error).help("this comes from --set"))
+        };
+        set(&mut config, &pairs)?;
+        let init = match &self.init {
+            Some(path) => Some(utf8(path)?),
+            None => config.data.pretrained_weights.clone(),
+        };
+        if let Some(path) = init {
+            if self.config.is_some() || !self.resume {
+                config.method_ready().map_err(Failure::failed)?;
+                let sizes = sizes_of(Path::new(&path), config.training.max_length)?;
+                let sizes = sizes.iter().map(|(key, value)| (*key, value.as_str()));
+                // What the user sets comes last.
+                set(&mut config, &sizes.chain(pairs).collect::<Vec<_>>())?;
+            }
+            config.data.pretrained_weights = Some(path);
+        }
         if let Some(path) = &self.data {
             config.data.input_file = Some(utf8(path)?);
+            config.data.tokens = None;
+        }
+        if let Some(given) = &self.tokens {
+            config.data.tokens = Some(given.clone());
+            config.data.input_file = None;
         }
         if let Some(path) = &self.out {
             config.data.output_dir = Some(utf8(path)?);
@@ -87,6 +110,37 @@ impl Arguments {
         }
         Ok(config)
     }
+
+    /// The configuration that everything else is said about.
+    fn file(&self) -> Result<Config, Failure> {
+        match (&self.config, &self.out) {
+            (Some(name), _) => Config::find(name).map_err(wrong_config),
+            (None, _) if !self.resume => Config::find(USUAL).map_err(wrong_config),
+            (None, Some(folder)) => Config::load(&run_folder::config(folder)).map_err(|error| {
+                wrong_config(error).help(
+                    "--resume takes the configuration from the folder of a run, or from --config",
+                )
+            }),
+            (None, None) => {
+                let help = "add --out DIR, the folder of the run, or --config, its configuration";
+                Err(Failure::wrong_use("--resume does not say which run to continue").help(help))
+            }
+        }
+    }
+}
+
+/// The keys that a model to start from decides. Of sequences longer than it knows positions for, the length too.
+fn sizes_of(path: &Path, max_length: usize) -> Result<Vec<(&'static str, String)>, Failure> {
+    let shape = Trained::open(path)?.shape;
+    let mut sizes = preparation::size_keys(&shape).to_vec();
+    if max_length > shape.context {
+        say(&format!(
+            "training.max_length: {}, as many positions as the model knows",
+            shape.context
+        ));
+        sizes.push(("training.max_length", shape.context.to_string()));
+    }
+    Ok(sizes)
 }
 
 fn wrong_config(error: ConfigError) -> Failure {

@@ -18,7 +18,7 @@ pub struct Model {
     pub num_layers: usize,
     /// Width of the MLP's inner layer.
     pub d_ff: usize,
-    /// Tokens that the tokenizer is trained to: 256 bytes, the end of text, and merges.
+    /// Tokens that the tokenizer is trained to: 256 bytes, the end of text, and merges. Of ids, those that there may be.
     pub vocab_size: usize,
     /// Classes to tell apart, for `fine_tuning`.
     #[serde(default)]
@@ -165,10 +165,14 @@ pub struct Data {
     /// Text to pretrain on, a file or a folder; `null` for the default corpus.
     #[serde(default)]
     pub input_file: Option<String>,
+    /// Token ids to train on instead of text, without a tokenizer: a list as in `5,17,3`, or a file of them.
+    #[serde(default)]
+    pub tokens: Option<String>,
     /// Folder for checkpoints, tokenizer and metrics; `null` for `models/` and the configuration's name.
     #[serde(default)]
     pub output_dir: Option<String>,
-    /// Model that post-training starts from.
+    /// Model to start from: the folder of a run, one of its checkpoints, or a GPT-2 in Hugging Face's layout. Its sizes become
+    /// those of `model`; `null` for random weights.
     #[serde(default)]
     pub pretrained_weights: Option<String>,
     /// Labelled texts, for `fine_tuning`.

@@ -112,7 +112,7 @@ fn impossible_combinations_are_refused_all_at_once() {
         ("training.warmup_steps", "11"),
         ("training.schedule.gamma", "0.5"),
         ("training.dropout", "0.1"),
-        ("model.vocab_size", "256"),
+        ("model.vocab_size", "0"),
         ("model.context", "64"),
     ];
     let message = config.set_all(&overrides).unwrap_err().to_string();
@@ -125,7 +125,7 @@ fn impossible_combinations_are_refused_all_at_once() {
             "no parameter of the schedule warmup_cosine",
         ),
         ("training.dropout", "set it to 0"),
-        ("model.vocab_size", "at least 257"),
+        ("model.vocab_size", "from 1 to"),
         ("model.context", "fewer than training.max_length 128"),
     ] {
         let found = message

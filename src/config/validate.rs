@@ -61,15 +61,8 @@ fn model(config: &Config, check: &mut Check) {
     check.whole("model.num_heads", model.num_heads, 1, 4_096);
     check.whole("model.num_layers", model.num_layers, 1, 1_000);
     check.whole("model.d_ff", model.d_ff, 1, 262_144);
-    if model.vocab_size < 257 {
-        let message = format!(
-            "must be at least 257 (256 bytes and the end of text), not {}",
-            model.vocab_size
-        );
-        check.say("model.vocab_size", message);
-    } else {
-        check.whole("model.vocab_size", model.vocab_size, 257, 1_000_000);
-    }
+    // A tokenizer needs 257; ids, which may be given at the command line, need not be as many.
+    check.whole("model.vocab_size", model.vocab_size, 1, 1_000_000);
     check.whole_or_null("model.num_classes", model.num_classes, 2, 1_000_000);
     check.whole_or_null("model.context", model.context, 1, 65_536);
     if model.num_heads > 0 && !model.d_model.is_multiple_of(model.num_heads) {
@@ -232,6 +225,7 @@ fn paths(config: &Config, check: &mut Check) {
     let data = &config.data;
     let paths = [
         ("data.input_file", &data.input_file),
+        ("data.tokens", &data.tokens),
         ("data.output_dir", &data.output_dir),
         ("data.pretrained_weights", &data.pretrained_weights),
         ("data.training_data", &data.training_data),
@@ -245,6 +239,10 @@ fn paths(config: &Config, check: &mut Check) {
         {
             check.say(key, "is no path: give one, or null".into());
         }
+    }
+    if data.input_file.is_some() && data.tokens.is_some() {
+        let message = "data.input_file is given too: train on text or on ids";
+        check.say("data.tokens", message.into());
     }
 }
 

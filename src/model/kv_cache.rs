@@ -1,186 +1,316 @@
 //! Keys and values of the tokens read so far, so that a new token costs one row and not the whole sequence.
+//!
+//! Several sequences are read at once: their tokens, and the tokens of a prompt, are the rows of one product with each weight, which
+//! is read once for all. A row's results do not depend on the rows beside it, so a text comes out the same alone and among others.
 
-use super::{Compute, Parameters, Shape};
+use super::{
+    Compute, Packed, Parameters, Shape,
+    ops::{layernorm, linear},
+    packed::Linear,
+};
 use crate::kernels::{
-    gemm::{Matrix, gemv},
-    vec::{add_assign, gelu, layernorm, softmax},
+    Isa, Solo,
+    gemm::{Epilogue, Matrix, MatrixMut, gemv, workspace_len},
+    team::{Parts, for_parts},
+    vec::{add, softmax},
 };
 
-/// The state of one sequence that is being read or written.
+/// Tokens that are read at once, at most: enough that a weight is read rarely, few enough that their rows stay in the caches.
+const MOST_ROWS: usize = 64;
+
+/// Attention scores that exist at once, at most, in values.
+const MOST_SCORES: usize = 1 << 22;
+
+/// What a model generates with.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// Embeddings, gains and biases.
+    pub parameters: &'a Parameters,
+    /// The matrices in panels, packed for the forward pass.
+    pub packed: &'a Packed,
+}
+
+/// The state of some sequences that are being read or written.
 #[derive(Debug)]
 pub struct KvCache {
     shape: Shape,
-    /// For each layer, keys then values: context x d each.
+    /// For each layer, keys then values: sequences x context x d each.
     entries: Vec<[Vec<f32>; 2]>,
-    position: usize,
+    /// Tokens read of each sequence.
+    positions: Vec<usize>,
+    /// Rows of the buffers below.
+    rows: usize,
     stream: Vec<f32>,
+    next: Vec<f32>,
     normed: Vec<f32>,
-    wide: Vec<f32>,
-    hidden: Vec<f32>,
+    statistics: Vec<f32>,
+    qkv: Vec<f32>,
     mixed: Vec<f32>,
     scores: Vec<f32>,
+    hidden: Vec<f32>,
+    slopes: Vec<f32>,
+    workspace: Vec<f32>,
+    /// The last row of each sequence that is read, then the logits after it.
+    last: Vec<f32>,
     logits: Vec<f32>,
 }
 
+/// One token on its way through the layers.
+#[derive(Clone, Copy)]
+struct Row {
+    sequence: usize,
+    position: usize,
+    token: u32,
+    /// Where its logits go, if anyone asks for them.
+    asked: Option<usize>,
+}
+
 impl KvCache {
-    /// An empty cache for sequences up to the model's context; 2 x layers x context x d values.
-    pub fn new(shape: &Shape) -> KvCache {
-        let (d, f) = (shape.d_model, shape.d_ff);
+    /// Empty caches for this many sequences up to the model's context; 2 x layers x context x d values each.
+    pub fn new(isa: Isa, shape: &Shape, sequences: usize) -> KvCache {
+        let (d, f, v) = (shape.d_model, shape.d_ff, shape.vocab_size);
+        let rows = (MOST_SCORES / (shape.heads * shape.context)).clamp(1, MOST_ROWS);
+        let products = [(3 * d, d), (d, d), (f, d), (d, f), (v, d)];
+        let workspace = products.map(|(n, k)| workspace_len(isa, rows.max(sequences), n, k, true));
+        let entry = || vec![0.0; sequences * shape.context * d];
         KvCache {
             shape: *shape,
-            entries: (0..shape.layers)
-                .map(|_| [vec![0.0; shape.context * d], vec![0.0; shape.context * d]])
-                .collect(),
-            position: 0,
-            stream: vec![0.0; d],
-            normed: vec![0.0; d],
-            wide: vec![0.0; 3 * d],
-            hidden: vec![0.0; f],
-            mixed: vec![0.0; d],
-            scores: vec![0.0; shape.context],
-            logits: vec![0.0; shape.vocab_size],
+            entries: (0..shape.layers).map(|_| [entry(), entry()]).collect(),
+            positions: vec![0; sequences],
+            rows,
+            stream: vec![0.0; rows * d],
+            next: vec![0.0; rows * d],
+            normed: vec![0.0; rows * d],
+            statistics: vec![0.0; rows * 2],
+            qkv: vec![0.0; rows * 3 * d],
+            mixed: vec![0.0; rows * d],
+            scores: vec![0.0; rows * shape.heads * shape.context],
+            hidden: vec![0.0; rows * f],
+            slopes: vec![0.0; rows * f],
+            workspace: vec![0.0; workspace.into_iter().max().unwrap_or(0)],
+            last: vec![0.0; sequences * d],
+            logits: vec![0.0; sequences * v],
         }
     }
 
-    /// Tokens read so far.
-    pub fn position(&self) -> usize {
-        self.position
+    /// Tokens of a sequence read so far.
+    pub fn position(&self, sequence: usize) -> usize {
+        self.positions[sequence]
     }
 
-    /// Tokens that may still be read.
-    pub fn room(&self) -> usize {
-        self.shape.context - self.position
+    /// Tokens of a sequence that may still be read.
+    pub fn room(&self, sequence: usize) -> usize {
+        self.shape.context - self.positions[sequence]
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        self.position = 0;
+    /// Forgets all but the first `kept` tokens of a sequence.
+    pub fn rewind(&mut self, sequence: usize, kept: usize) {
+        self.positions[sequence] = self.positions[sequence].min(kept);
     }
 
-    /// Reads one token and returns the logits of the next one.
+    /// Reads some tokens of each sequence named, and returns the logits of the token after the last of them: a row of V values for
+    /// each element of `turns`, in their order.
     ///
     /// # Panics
-    /// When the context is full or the token is not in the vocabulary.
-    pub fn read(&mut self, compute: &Compute<'_>, parameters: &Parameters, token: u32) -> &[f32] {
-        assert!(
-            self.room() > 0,
-            "the context of {} tokens is full",
-            self.shape.context
-        );
-        let (d, isa, team) = (self.shape.d_model, compute.isa, compute.team);
-        let (layout, position) = (&parameters.layout, self.position);
-        let at = |range| parameters.at(range);
-        self.stream
-            .copy_from_slice(&at(&layout.wte)[token as usize * d..][..d]);
-        add_assign(isa, &at(&layout.wpe)[position * d..][..d], &mut self.stream);
-        let mut statistics = [0.0; 2];
-        for (index, layer) in layout.layers.iter().enumerate() {
-            layernorm(
-                isa,
-                &self.stream,
-                at(&layer.ln_1_weight),
-                at(&layer.ln_1_bias),
-                &mut self.normed,
-                &mut statistics,
-            );
-            let weight = Matrix::new(at(&layer.c_attn_weight), d, 3 * d);
-            gemv(
-                isa,
-                team,
-                &self.normed,
-                weight,
-                at(&layer.c_attn_bias),
-                &mut self.wide,
-            );
-            self.attend(compute, index);
-            let weight = Matrix::new(at(&layer.attn_c_proj_weight), d, d);
-            gemv(
-                isa,
-                team,
-                &self.mixed,
-                weight,
-                at(&layer.attn_c_proj_bias),
-                &mut self.normed,
-            );
-            add_assign(isa, &self.normed, &mut self.stream);
-            layernorm(
-                isa,
-                &self.stream,
-                at(&layer.ln_2_weight),
-                at(&layer.ln_2_bias),
-                &mut self.normed,
-                &mut statistics,
-            );
-            let f = self.shape.d_ff;
-            gemv(
-                isa,
-                team,
-                &self.normed,
-                Matrix::new(at(&layer.c_fc_weight), d, f),
-                at(&layer.c_fc_bias),
-                &mut self.hidden,
-            );
-            // GELU reads and writes in one pass over a vector that stays in L1; the copy is its input.
-            let before = self.hidden.clone();
-            gelu(isa, &before, &mut self.hidden);
-            let weight = Matrix::new(at(&layer.mlp_c_proj_weight), f, d);
-            gemv(
-                isa,
-                team,
-                &self.hidden,
-                weight,
-                at(&layer.mlp_c_proj_bias),
-                &mut self.normed,
-            );
-            add_assign(isa, &self.normed, &mut self.stream);
+    /// When a sequence is named twice or gets no token, a context is full, or a token is not in the vocabulary.
+    pub fn read(
+        &mut self,
+        compute: &Compute<'_>,
+        weights: Weights<'_>,
+        turns: &[(usize, &[u32])],
+    ) -> &[f32] {
+        let (d, v) = (self.shape.d_model, self.shape.vocab_size);
+        let rows = self.rows_of(turns);
+        for rows in rows.chunks(self.rows) {
+            self.layers(compute, weights, rows);
         }
-        layernorm(
-            isa,
-            &self.stream,
-            at(&layout.ln_f_weight),
-            at(&layout.ln_f_bias),
-            &mut self.normed,
-            &mut statistics,
+        let last = &self.last[..turns.len() * d];
+        let logits = &mut self.logits[..turns.len() * v];
+        linear::forward(
+            compute,
+            turns.len(),
+            last,
+            weights.packed.head(),
+            Epilogue::None,
+            logits,
+            &mut self.workspace,
         );
-        let head = Matrix::new(at(&layout.head), self.shape.vocab_size, d).transposed();
-        gemv(isa, team, &self.normed, head, &[], &mut self.logits);
-        self.position += 1;
-        &self.logits
+        logits
     }
 
-    /// Stores the new key and value of `layer` and mixes the values seen so far into `mixed`.
-    fn attend(&mut self, compute: &Compute<'_>, layer: usize) {
-        let (d, position) = (self.shape.d_model, self.position);
-        let size = d / self.shape.heads;
-        let [keys, values] = &mut self.entries[layer];
-        keys[position * d..][..d].copy_from_slice(&self.wide[d..2 * d]);
-        values[position * d..][..d].copy_from_slice(&self.wide[2 * d..]);
-        let count = position + 1;
-        let scale = 1.0 / (size as f32).sqrt();
-        for head in 0..self.shape.heads {
-            let columns = head * size..(head + 1) * size;
-            let scores = &mut self.scores[..count];
-            let seen = |cache| Matrix::with_stride(cache, count, size, d);
-            let keys = seen(&keys[columns.start..]);
-            gemv(
-                compute.isa,
-                &crate::kernels::Solo,
-                &self.wide[columns.clone()],
-                keys.transposed(),
-                &[],
-                scores,
+    /// Every token of `turns`; the positions move on.
+    fn rows_of(&mut self, turns: &[(usize, &[u32])]) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (asked, &(sequence, tokens)) in turns.iter().enumerate() {
+            assert!(!tokens.is_empty(), "sequence {sequence} reads nothing");
+            assert!(
+                tokens.len() <= self.room(sequence),
+                "the context of {} tokens is full",
+                self.shape.context
             );
-            scores.iter_mut().for_each(|score| *score *= scale);
-            softmax(compute.isa, scores);
-            let values = seen(&values[columns.start..]);
-            gemv(
-                compute.isa,
-                &crate::kernels::Solo,
-                scores,
-                values,
-                &[],
-                &mut self.mixed[columns],
+            assert!(
+                turns[..asked].iter().all(|(other, _)| *other != sequence),
+                "sequence {sequence} is named twice"
             );
+            let start = self.positions[sequence];
+            let row = |(offset, &token): (usize, &u32)| Row {
+                sequence,
+                position: start + offset,
+                token,
+                asked: (offset + 1 == tokens.len()).then_some(asked),
+            };
+            rows.extend(tokens.iter().enumerate().map(row));
+            self.positions[sequence] += tokens.len();
         }
+        rows
+    }
+
+    /// From tokens to the last layer norm; the rows that are asked for go to `last`.
+    fn layers(&mut self, compute: &Compute<'_>, weights: Weights<'_>, rows: &[Row]) {
+        let (d, parameters) = (self.shape.d_model, weights.parameters);
+        let layout = &parameters.layout;
+        let (wte, wpe) = (parameters.at(&layout.wte), parameters.at(&layout.wpe));
+        for (row, stream) in rows.iter().zip(self.stream.chunks_exact_mut(d)) {
+            let token = &wte[row.token as usize * d..][..d];
+            let position = &wpe[row.position * d..][..d];
+            add(compute.isa, token, position, stream);
+        }
+        for layer in 0..layout.layers.len() {
+            self.attention(compute, weights, layer, rows);
+            self.mlp(compute, weights, layer, rows.len());
+        }
+        let (gain, bias) = (&layout.ln_f_weight, &layout.ln_f_bias);
+        self.norm(compute, parameters, [gain, bias], rows.len());
+        for (row, normed) in rows.iter().zip(self.normed.chunks_exact(d)) {
+            if let Some(asked) = row.asked {
+                self.last[asked * d..][..d].copy_from_slice(normed);
+            }
+        }
+    }
+
+    /// `normed` becomes the layer norm of `stream`.
+    fn norm(
+        &mut self,
+        compute: &Compute<'_>,
+        parameters: &Parameters,
+        [gain, bias]: [&std::ops::Range<usize>; 2],
+        rows: usize,
+    ) {
+        let d = self.shape.d_model;
+        layernorm::forward(
+            compute,
+            &self.stream[..rows * d],
+            parameters.at(gain),
+            parameters.at(bias),
+            &mut self.normed[..rows * d],
+            &mut self.statistics[..rows * 2],
+        );
+    }
+
+    /// The first half of a block.
+    fn attention(
+        &mut self,
+        compute: &Compute<'_>,
+        weights: Weights<'_>,
+        index: usize,
+        rows: &[Row],
+    ) {
+        let (d, count, parameters) = (self.shape.d_model, rows.len(), weights.parameters);
+        let layer = &parameters.layout.layers[index];
+        let norm = [&layer.ln_1_weight, &layer.ln_1_bias];
+        self.norm(compute, parameters, norm, count);
+        linear::forward(
+            compute,
+            count,
+            &self.normed[..count * d],
+            weights.packed.forward(index, Linear::Qkv),
+            Epilogue::Bias(parameters.at(&layer.c_attn_bias)),
+            &mut self.qkv[..count * 3 * d],
+            &mut self.workspace,
+        );
+        let [keys, values] = &mut self.entries[index];
+        for (row, qkv) in rows.iter().zip(self.qkv.chunks_exact(3 * d)) {
+            let place = (row.sequence * self.shape.context + row.position) * d;
+            keys[place..][..d].copy_from_slice(&qkv[d..2 * d]);
+            values[place..][..d].copy_from_slice(&qkv[2 * d..]);
+        }
+        self.mix(compute, index, rows);
+        linear::forward(
+            compute,
+            count,
+            &self.mixed[..count * d],
+            weights.packed.forward(index, Linear::AttentionOut),
+            Epilogue::BiasResidual {
+                bias: parameters.at(&layer.attn_c_proj_bias),
+                residual: Matrix::new(&self.stream[..count * d], count, d),
+            },
+            &mut self.next[..count * d],
+            &mut self.workspace,
+        );
+        std::mem::swap(&mut self.stream, &mut self.next);
+    }
+
+    /// For each row and head, the values seen so far, mixed by the scores of their keys. A task is one head of one row.
+    fn mix(&mut self, compute: &Compute<'_>, layer: usize, rows: &[Row]) {
+        let Shape {
+            d_model: d,
+            heads,
+            context,
+            ..
+        } = self.shape;
+        let (size, tasks) = (d / heads, rows.len() * heads);
+        let scale = 1.0 / (size as f32).sqrt();
+        let ([keys, values], qkv, isa) = (&self.entries[layer], &self.qkv, compute.isa);
+        let parts = [
+            Parts::new(&mut self.mixed[..tasks * size], size),
+            Parts::new(&mut self.scores[..tasks * context], context),
+        ];
+        for_parts(compute.team, parts, |task, [mixed, scores]| {
+            let (index, column) = (task / heads, task % heads * size);
+            let (row, query) = (rows[index], &qkv[index * 3 * d + column..][..size]);
+            let seen = row.position + 1;
+            let scores = &mut scores[..seen];
+            let start = row.sequence * context * d + column;
+            let of_head = |cache| Matrix::with_stride(cache, seen, size, d);
+            let (keys, values) = (of_head(&keys[start..]), of_head(&values[start..]));
+            gemv(isa, &Solo, query, keys.transposed(), &[], scores);
+            scores.iter_mut().for_each(|score| *score *= scale);
+            softmax(isa, scores);
+            gemv(isa, &Solo, scores, values, &[], mixed);
+        });
+    }
+
+    /// The second half of a block.
+    fn mlp(&mut self, compute: &Compute<'_>, weights: Weights<'_>, index: usize, rows: usize) {
+        let (d, f, parameters) = (self.shape.d_model, self.shape.d_ff, weights.parameters);
+        let layer = &parameters.layout.layers[index];
+        let norm = [&layer.ln_2_weight, &layer.ln_2_bias];
+        self.norm(compute, parameters, norm, rows);
+        linear::forward(
+            compute,
+            rows,
+            &self.normed[..rows * d],
+            weights.packed.forward(index, Linear::MlpUp),
+            Epilogue::BiasGelu {
+                bias: parameters.at(&layer.c_fc_bias),
+                // Nobody asks for the derivative: it is written over by the next layer.
+                derivative: MatrixMut::new(&mut self.slopes[..rows * f], rows, f),
+            },
+            &mut self.hidden[..rows * f],
+            &mut self.workspace,
+        );
+        linear::forward(
+            compute,
+            rows,
+            &self.hidden[..rows * f],
+            weights.packed.forward(index, Linear::MlpDown),
+            Epilogue::BiasResidual {
+                bias: parameters.at(&layer.mlp_c_proj_bias),
+                residual: Matrix::new(&self.stream[..rows * d], rows, d),
+            },
+            &mut self.next[..rows * d],
+            &mut self.workspace,
+        );
+        std::mem::swap(&mut self.stream, &mut self.next);
     }
 }

@@ -16,11 +16,12 @@ mod transformer;
 pub mod ops;
 
 pub use activations::{Activations, ActivationsPlan, Scratch};
-pub use generate::{Generator, Sampling};
-pub use kv_cache::KvCache;
+pub use generate::Generator;
+pub use kv_cache::{KvCache, Weights};
 pub use observer::{Observer, Operator, Pass, Unobserved};
 pub use packed::Packed;
 pub use parameters::{Layer, Layout, Parameters, TensorInfo};
+pub use sample::Sampling;
 pub use shape::{Shape, ShapeError};
 pub use transformer::{Tokens, Workspace, backward_and_loss, evaluate, forward, logits};
 

@@ -10,6 +10,7 @@ mod dependencies;
 mod error;
 mod files;
 mod generator;
+pub mod ids;
 mod map;
 mod tokenizer;
 mod tokenizer_file;

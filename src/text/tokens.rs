@@ -53,13 +53,23 @@ impl Bytes {
 impl Tokens {
     /// Joins documents, each without its end-of-text token, which is added. Ids below 65,536 take two bytes each.
     pub fn from_documents(documents: &[Vec<u32>], end_of_text: u32, key: Key) -> Tokens {
-        let largest = documents.iter().flatten().copied().max().unwrap_or(0);
-        let width = if largest.max(end_of_text) <= u32::from(u16::MAX) {
+        Tokens::joined(documents, Some(end_of_text), key)
+    }
+
+    /// One document of ids as they are.
+    pub fn from_ids(ids: Vec<u32>, key: Key) -> Tokens {
+        Tokens::joined(&[ids], None, key)
+    }
+
+    fn joined(documents: &[Vec<u32>], end_of_text: Option<u32>, key: Key) -> Tokens {
+        let ids = || documents.iter().flatten().copied().chain(end_of_text);
+        let width = if ids().max().unwrap_or(0) <= u32::from(u16::MAX) {
             2
         } else {
             4
         };
-        let len: usize = documents.iter().map(|document| document.len() + 1).sum();
+        let ended = |document: &Vec<u32>| document.len() + usize::from(end_of_text.is_some());
+        let len: usize = documents.iter().map(ended).sum();
         let mut bytes = Vec::with_capacity(HEADER + documents.len() * 8 + len * width);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -70,12 +80,12 @@ impl Tokens {
         bytes.extend_from_slice(&[0; 32]);
         let mut end = 0;
         for document in documents {
-            end += document.len() as u64 + 1;
+            end += ended(document) as u64;
             bytes.extend_from_slice(&end.to_le_bytes());
         }
         for id in documents
             .iter()
-            .flat_map(|document| document.iter().chain([&end_of_text]))
+            .flat_map(|document| document.iter().chain(&end_of_text))
         {
             bytes.extend_from_slice(&id.to_le_bytes()[..width]);
         }

@@ -15,6 +15,7 @@ pub mod run;
 pub mod checkpoint;
 pub(crate) mod digest;
 mod disk_space;
+pub mod hugging_face;
 pub mod metrics_log;
 pub mod named_tensors;
 pub mod run_folder;

@@ -21,8 +21,12 @@ const FREE: &[&str] = &[
     "training.checkpoint_every",
     "training.keep_checkpoints",
     "data.input_file",
+    "data.tokens",
     "data.output_dir",
 ];
+
+/// In place of the digest of a tokenizer, where the model is fed ids.
+pub const NO_TOKENIZER: &str = "none";
 
 /// Where a run stands.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -52,7 +56,7 @@ pub struct State {
 pub struct Identity {
     /// The effective configuration, with the seed of weights and data order.
     pub config: Value,
-    /// SHA-256 of `tokenizer.json`.
+    /// SHA-256 of `tokenizer.json`, or [`NO_TOKENIZER`].
     pub tokenizer_sha256: String,
     /// Fingerprint of the training tokens.
     pub data_sha256: String,

@@ -4,13 +4,15 @@
 //! then the values of all tensors, little-endian and without gaps.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
-use super::digest;
+use super::{digest, disk_space};
+use crate::atomic;
+use crate::units::Bytes;
 
 /// The longest header that is believed. A model of a hundred layers needs a tenth of it; without a limit a crafted header of
 /// 70 MB takes seconds and a gigabyte to parse.
@@ -113,6 +115,54 @@ pub fn write(path: &Path, tensors: &[Tensor<'_>]) -> io::Result<String> {
     })
 }
 
+/// Writes a file of one tensor whose values come part by part, and returns its bytes: `more` replaces the values by the next ones,
+/// or returns false when there are none left. The file appears whole or not at all.
+///
+/// # Errors
+/// When the disk has no room for it, before anything is written; when it cannot be written; the errors of `more`; when the values
+/// are not as many as `dims` say.
+pub fn write_stream(
+    path: &Path,
+    name: &str,
+    dims: &[usize],
+    mut more: impl FnMut(&mut Vec<f32>) -> io::Result<bool>,
+) -> io::Result<u64> {
+    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
+    let promised: usize = dims.iter().product();
+    let bytes = size_of::<f32>() * promised;
+    let info = TensorInfo {
+        dtype: Dtype::F32,
+        shape: dims.to_vec(),
+        data_offsets: (0, bytes),
+    };
+    let header =
+        header_of(vec![(name.to_owned(), info)]).map_err(|error| invalid(error.to_string()))?;
+    let total = 8 + header.len() as u64 + bytes as u64;
+    let folder = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let room = disk_space::available(folder.unwrap_or(Path::new(".")))?;
+    if room < total {
+        let (room, total) = (Bytes(room as f64), Bytes(total as f64));
+        let what = format!("the disk has {room} left, and the file needs {total}");
+        return Err(io::Error::new(io::ErrorKind::StorageFull, what));
+    }
+    atomic::write(path, |writer| {
+        writer.write_all(&(header.len() as u64).to_le_bytes())?;
+        writer.write_all(&header)?;
+        let (mut values, mut written) = (Vec::new(), 0);
+        while more(&mut values)? {
+            for value in &values {
+                writer.write_all(&value.to_le_bytes())?;
+            }
+            written += values.len();
+        }
+        if written != promised {
+            return Err(invalid(format!("{written} values of {promised} came")));
+        }
+        Ok(())
+    })?;
+    Ok(total)
+}
+
 /// The bytes that `write` makes of these tensors, all but exactly: the header is a few bytes more or less.
 pub fn size(tensors: &[Tensor<'_>]) -> u64 {
     let header = 8 + 128 * tensors.len() as u64;
@@ -187,6 +237,10 @@ fn header(tensors: &[Tensor<'_>]) -> Result<Vec<u8>, SafeTensorError> {
             (tensor.name.to_owned(), info)
         })
         .collect();
+    header_of(infos)
+}
+
+fn header_of(infos: Vec<(String, TensorInfo)>) -> Result<Vec<u8>, SafeTensorError> {
     // Hugging Face's loader asks for this entry.
     let marks = [("format".to_owned(), "pt".to_owned())].into();
     let mut header = serde_json::to_vec(&Metadata::new(Some(marks), infos)?)?;
@@ -194,7 +248,8 @@ fn header(tensors: &[Tensor<'_>]) -> Result<Vec<u8>, SafeTensorError> {
     Ok(header)
 }
 
-fn read_header(path: &Path, file: &mut File) -> Result<Metadata, TensorFileError> {
+/// The header of a file, which is left at the first byte of the values.
+pub(super) fn read_header(path: &Path, file: &mut File) -> Result<Metadata, TensorFileError> {
     let unreadable = |source| TensorFileError::Unreadable {
         path: path.to_owned(),
         source,
@@ -227,12 +282,13 @@ fn read_header(path: &Path, file: &mut File) -> Result<Metadata, TensorFileError
 }
 
 /// As in `F32 (1024, 768)`.
-fn describe(info: &TensorInfo) -> String {
+pub(super) fn describe(info: &TensorInfo) -> String {
     let dims: Vec<_> = info.shape.iter().map(ToString::to_string).collect();
     format!("{:?} ({})", info.dtype, dims.join(", "))
 }
 
-fn fill(file: &mut File, values: &mut [f32]) -> io::Result<()> {
+/// Reads values from where the file stands.
+pub(super) fn fill(file: &mut File, values: &mut [f32]) -> io::Result<()> {
     let mut bytes = [0; CHUNK * 4];
     for chunk in values.chunks_mut(CHUNK) {
         let bytes = &mut bytes[..chunk.len() * 4];
@@ -318,6 +374,34 @@ mod tests {
             difference < 500,
             "the predicted size is off by {difference} bytes"
         );
+    }
+
+    #[test]
+    fn a_stream_makes_the_same_file_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+        let values = &values()[2];
+        let tensor = Tensor {
+            name: "logits".to_owned(),
+            dims: DIMS[2],
+            values,
+        };
+        write(&whole, &[tensor]).unwrap();
+        let stream = |dims: &[usize]| {
+            let mut parts_of = values.chunks(7_000);
+            write_stream(&parts, "logits", dims, |next| {
+                let part = parts_of.next();
+                *next = part.unwrap_or_default().to_vec();
+                Ok(part.is_some())
+            })
+        };
+        assert!(stream(&[2, 20_001]).is_err() && !parts.exists());
+        let bytes = stream(DIMS[2]).unwrap();
+        let written = fs::read(&parts).unwrap();
+        assert_eq!(written, fs::read(&whole).unwrap());
+        assert_eq!(written.len() as u64, bytes);
+        let error = stream(&[1 << 40, 1 << 10]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]

@@ -48,11 +48,13 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
     (
         "src/cli",
         &[
+            "answer",
             "environment",
             "interrupt",
             "outcome",
             "preparation",
             "progress",
+            "sampling",
             "text_source",
             "trained",
             "workers",

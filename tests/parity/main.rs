@@ -12,8 +12,9 @@ use errors::Table;
 use fixture::Fixture;
 use loopos::kernels::gemm::Caches;
 use loopos::kernels::{Isa, Solo};
-use loopos::model::{Compute, KvCache, Parameters, Unobserved};
+use loopos::model::{Compute, KvCache, Packed, Parameters, Unobserved, Weights};
 use loopos::parallel::Pool;
+use loopos::tensor::Arena;
 use loopos::train::{Optimizer, Plan, Trainer};
 
 /// Largest relative errors: of logits and losses, and of gradients and weights.
@@ -146,10 +147,18 @@ fn compare_outputs(fixture: &Fixture, setting: Setting, trainer: &mut Trainer, t
         team: &Solo,
     };
     let mut written = Vec::with_capacity(expected.len());
+    let len = Packed::len(setting.isa, &fixture.shape);
+    let mut arena = Arena::new(len).expect("memory");
+    let mut packed = Packed::new(setting.isa, &fixture.shape, &mut arena);
+    packed.update(&compute, trainer.parameters(), false, &mut Unobserved);
+    let weights = Weights {
+        parameters: trainer.parameters(),
+        packed: &packed,
+    };
     for sequence in fixture.batch.inputs.chunks(fixture.batch.length) {
-        let mut cache = KvCache::new(&fixture.shape);
-        for token in sequence {
-            written.extend_from_slice(cache.read(&compute, trainer.parameters(), *token));
+        let mut cache = KvCache::new(setting.isa, &fixture.shape, 1);
+        for token in sequence.chunks(1) {
+            written.extend_from_slice(cache.read(&compute, weights, &[(0, token)]));
         }
     }
     let label = "logits, token by token";

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::Arguments;
 use crate::cli::outcome::Failure;
+use crate::cli::text_source::{self, Vocabulary};
 use crate::cli::workers::Workers;
-use crate::cli::{environment, preparation, text_source};
+use crate::cli::{environment, preparation};
 use crate::config::Config;
 use crate::kernels::Isa;
 use crate::probe::Machine;
@@ -92,7 +93,10 @@ fn case(name: String, config: &Config, threads: Option<usize>, isa: Isa) -> Resu
         ..preparation::plan(config, &workers)
     };
     preparation::check_memory(&plan, &workers)?;
-    let text = workers.pool.install(|| text_source::read(config, None))?;
+    let vocabulary = Vocabulary::Learnt(config.model.vocab_size);
+    let text = workers
+        .pool
+        .install(|| text_source::of(config, vocabulary))?;
     crate::tensor::return_freed_memory();
     let training = &config.training;
     let cut = Cut {
