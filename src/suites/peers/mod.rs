@@ -2,7 +2,7 @@
 //!
 //! A library is loaded at run time and never linked, so that the program builds and runs where there is none. Each is told its number
 //! of threads and is watched keeping to it ([`Hands`]); each result is compared with ours before it is timed.
-//! To add one: a row in [`cblas::LIBRARIES`] where it speaks CBLAS, else a file here and its line in [`find`].
+//! To add one: a row in `cblas::LIBRARIES` where it speaks CBLAS, else a file here and its line in `find`.
 
 #[cfg(feature = "peers")]
 mod cblas;
