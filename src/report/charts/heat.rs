@@ -101,7 +101,7 @@ impl Heat {
 
 /// `wanted`, or as much smaller as all of `texts` need to fit into `room`, as long as they can be read.
 fn size<'t>(texts: impl Iterator<Item = &'t str>, wanted: f64, room: f64) -> f64 {
-    const LEAST: f64 = 8.6;
+    const LEAST: f64 = 8.4;
     let widest = texts
         .map(|text| width(text, wanted, false))
         .fold(1.0, f64::max);

@@ -127,23 +127,27 @@ fn name(entry: &Entry<'_>) -> String {
 
 fn row(view: &View<'_>, contest: &Contest<'_>, peers: &[&str]) -> Row {
     let ours = contest.ours();
-    let fastest = ours
-        .into_iter()
-        .chain(contest.best_peer())
-        .filter_map(|entry| entry.gflops)
-        .fold(0.0, f64::max);
+    let lead = contest.lead(view).and_then(|metric| metric.value);
+    let best_peer = contest.best_peer().and_then(|entry| entry.gflops);
+    let gflops = ours.and_then(|entry| entry.gflops);
+    // The lead is paired by round, so it and the medians may disagree where two are close: the lead decides.
+    let ahead = match (lead, gflops, best_peer) {
+        (Some(lead), ..) => lead >= 1.0,
+        (None, ours, peer) => ours >= peer,
+    };
     let entries = std::iter::once(ours).chain(peers.iter().map(|peer| contest.entry(peer)));
-    let cell = |entry: Option<&Entry<'_>>| {
+    let cell = |(place, entry): (usize, Option<&Entry<'_>>)| {
         let Some(entry) = entry else {
             return Cell::empty("not measured");
         };
         let (Some(gflops), Some(share)) = (entry.gflops, contest.share(entry)) else {
             return Cell::empty(&clean(&entry.metric.how));
         };
+        let is_ours = place == 0;
         Cell {
             text: format!("{:.0}", share * 100.0),
             heat: Some(share),
-            best: gflops >= fastest,
+            best: is_ours == ahead && (is_ours || Some(gflops) >= best_peer),
             hover: format!(
                 "{} by {}: {}{}",
                 contest.label(),
@@ -153,10 +157,9 @@ fn row(view: &View<'_>, contest: &Contest<'_>, peers: &[&str]) -> Row {
             ),
         }
     };
-    let lead = contest.lead(view).and_then(|metric| metric.value);
     Row {
         label: clean(&contest.label()),
-        cells: entries.map(cell).collect(),
+        cells: entries.enumerate().map(cell).collect(),
         end: lead.map(|lead| {
             let ink = if lead >= 1.0 { Ink::Green } else { Ink::Orange };
             (format!("{lead:.2}"), ink)
