@@ -326,6 +326,11 @@ fn what_cannot_be_used_is_refused_in_words() {
     );
     refused(generate(&["--tokens", "absent.txt"]), 2, &["absent.txt"]);
     refused(
+        generate(&["--prompt", "x", "--tokens", "60"]),
+        2,
+        &["cannot be used with", "--tokens"],
+    );
+    refused(
         generate(&["--tokens", "5", "--stop", "x"]),
         2,
         &["--stop-token"],

@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     /// What to measure
     #[arg(long, value_name = "SUITE", value_parser = suites())]
     suite: String,
-    /// Few samples: training within two minutes on two slow cores, any other suite within one
+    /// Few samples: each suite within two minutes on two slow cores
     #[arg(long, conflicts_with = "full")]
     quick: bool,
     /// Many samples, the large configuration too, and every product in every layout

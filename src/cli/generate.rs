@@ -45,8 +45,9 @@ pub(crate) struct Arguments {
         required_unless_present = "tokens"
     )]
     prompts: Vec<String>,
-    /// The token ids to continue: a list as in 5,17,3, or a file of them; may be repeated
-    #[arg(long, value_name = "IDS|FILE")]
+    /// Token ids to continue in place of texts: a list as in 5,17,3, or a file of them; may be repeated. How many tokens
+    /// to make is --max-tokens
+    #[arg(long, value_name = "IDS|FILE", conflicts_with = "prompts")]
     tokens: Vec<String>,
     /// How many tokens to add at most
     #[arg(long, value_name = "N", default_value_t = 100)]
