@@ -60,17 +60,33 @@ pub fn batched(
         "workspace of {share} values a worker is too short"
     );
     let count = products.len();
+    let group = group(team.workers(), products);
     let (products, workspace) = (Shared::new(products), Shared::new(workspace));
-    team.run(count, &|task, worker| {
-        // SAFETY: each task runs once and takes the product of its number; workers that overlap have different numbers.
-        let (product, workspace) = unsafe {
+    team.run(count.div_ceil(group), &|task, worker| {
+        let first = task * group;
+        // SAFETY: each task runs once and takes the products of its numbers; workers that overlap have different numbers.
+        let (products, workspace) = unsafe {
             (
-                &mut products.part(task..task + 1)[0],
+                products.part(first..(first + group).min(count)),
                 workspace.part(worker * share..(worker + 1) * share),
             )
         };
-        one(&Solo, workspace, product);
+        for product in products {
+            one(&Solo, workspace, product);
+        }
     });
+}
+
+/// Products of one task: enough work that taking the task from the shared counter does not show, few enough that the last
+/// tasks of all workers end together.
+fn group(workers: usize, products: &[Product<'_>]) -> usize {
+    const MULTIPLY_ADDS: usize = 1 << 18;
+    let work: usize = products
+        .iter()
+        .map(|p| p.a.rows * p.a.columns * p.b.columns)
+        .sum();
+    let worth = MULTIPLY_ADDS / (work / products.len()).max(1);
+    worth.clamp(1, (products.len() / (4 * workers)).max(1))
 }
 
 #[cfg(test)]

@@ -55,20 +55,22 @@ impl Op for Block<'_> {
             // Rows outside, columns inside: C is written along its rows, and the block of B is read from L2 once for
             // every panel of A.
             for row in self.rows.clone().step_by(tile_rows) {
-                let (a, a_line, a_step) = self.a.at(row, from, depth);
+                let rows = tile_rows.min(self.rows.end - row);
+                let (a, a_line, a_step) = self.a.at(row, rows, from, depth);
                 for column in self.columns.clone().step_by(tile_columns) {
-                    let (b, _, b_step) = self.b.at(column, from, depth);
+                    let columns = tile_columns.min(self.columns.end - column);
+                    let (b, _, b_step) = self.b.at(column, columns, from, depth);
                     let place = Place {
                         row,
                         column,
-                        rows: tile_rows.min(self.rows.end - row),
-                        columns: tile_columns.min(self.columns.end - column),
+                        rows,
+                        columns,
                     };
                     if last {
                         self.epilogue.prefetch(place);
                     }
-                    // SAFETY: the operands have a full tile's lines of `depth` steps there, B's side by side and A's lines or
-                    // steps as well; `place` lies in this task's block of C.
+                    // SAFETY: the operands have the tile's lines of `depth` steps there, panels a full tile's, B's side by side
+                    // and A's lines or steps as well; `place` lies in this task's block of C.
                     unsafe {
                         let c = self.c.data.add(row * self.c.row_stride + column);
                         let tile = Tile {
@@ -84,8 +86,14 @@ impl Op for Block<'_> {
                             columns: place.columns,
                             add: self.add || from > 0,
                         };
-                        // Few rows of a panel are better computed alone than with those that pad it.
-                        if packed && 2 * place.rows > tile_rows {
+                        // A little of a panel's padding costs less than a tile of an odd shape.
+                        let full = (rows == tile_rows
+                            || self.a.is_packed() && 2 * rows > tile_rows)
+                            && (columns == tile_columns
+                                || self.b.is_packed() && columns + S::LANES > tile_columns);
+                        if !full {
+                            s.gemm_tile_edge(&tile);
+                        } else if packed {
                             s.gemm_tile(&tile);
                         } else {
                             s.gemm_tile_strided(&tile);

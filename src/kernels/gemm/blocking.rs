@@ -56,6 +56,8 @@ impl Blocking {
         );
         // Enough tasks that the slowest thread ends soon after the others, as long as tasks stay worth their start.
         let tasks = |rows: usize, columns: usize| m.div_ceil(rows) * n.div_ceil(columns);
+        // A block of few rows waits for its columns of B, not for the multiply-adds: it takes as long as one of this many rows.
+        const ROWS_OF_A_READ: usize = 16;
         // Some 20 us for the first task of a thread, twice that where it has one already.
         let worth = |tasks: usize| {
             if tasks < workers {
@@ -66,7 +68,8 @@ impl Blocking {
         };
         while workers > 1
             && tasks(rows, columns) < 4 * workers
-            && 2 * m.min(rows) * n.min(columns) * k > worth(tasks(rows, columns))
+            && 2 * m.min(rows).max(ROWS_OF_A_READ) * n.min(columns) * k
+                > worth(tasks(rows, columns))
         {
             if columns > rows && columns >= 2 * tile.1 {
                 columns = split(n, columns / 2, tile.1);
@@ -95,6 +98,16 @@ fn split(size: usize, most: usize, tile: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vector_times_a_weight_is_shared_out() {
+        let tasks = |n: usize, k: usize| {
+            let b = Blocking::new(Caches::default(), (14, 32), 1, n, k, 2);
+            n.div_ceil(b.columns)
+        };
+        assert!(tasks(1152, 384) >= 4 && tasks(384, 384) >= 2 && tasks(16_000, 384) >= 8);
+        assert_eq!(tasks(64, 64), 1);
+    }
 
     #[test]
     fn blocks_fit_their_caches_and_feed_every_thread() {

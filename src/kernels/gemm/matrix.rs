@@ -77,15 +77,6 @@ impl<'a> Matrix<'a> {
         )
     }
 
-    /// The rows but the first `first`, with any strides.
-    pub(crate) fn rows_after(self, first: usize) -> Matrix<'a> {
-        Matrix {
-            data: &self.data[first * self.row_stride..],
-            rows: self.rows - first,
-            ..self
-        }
-    }
-
     /// Row `index` of a row-major matrix.
     pub(crate) fn row(&self, index: usize) -> &'a [f32] {
         &self.data[index * self.row_stride..][..self.columns]

@@ -38,4 +38,6 @@ pub use multiply::{Right, Store, multiply, workspace_len};
 pub use pack::{PackedRight, pack_right, packed_right_len};
 #[cfg(test)]
 pub(crate) use reference::gelu as reference_gelu;
-pub(crate) use tile::{Tile, multiply_by_height, multiply_strided, multiply_tile, write_tile};
+pub(crate) use tile::{
+    Tile, multiply_edge, multiply_edges, multiply_strided, multiply_tile, write_tile,
+};

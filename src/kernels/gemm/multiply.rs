@@ -9,7 +9,7 @@ use super::{
     operand::{Operand, left_may_stay, right_may_stay},
     pack::{PackedRight, pack, panel_len},
 };
-use crate::kernels::{Isa, Solo, Team};
+use crate::kernels::{Isa, Team};
 
 /// The right operand.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +141,7 @@ pub fn multiply(
     });
 }
 
-/// `m` packed to `to`, or as it lies with its edge packed.
+/// `m` packed to `to`, or as it lies.
 fn operand<'a>(
     isa: Isa,
     team: &dyn Team,
@@ -154,17 +154,14 @@ fn operand<'a>(
         pack(isa, team, m, width, to);
         return Operand::panels(to, width, m.columns);
     }
-    let whole = m.rows / width * width;
-    if whole < m.rows {
-        pack(isa, &Solo, m.rows_after(whole), width, to);
-    }
-    Operand::plain(m, width, to)
+    Operand::plain(m)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::{
+        Solo,
         gemm::{pack_right, packed_right_len, reference},
         testing::{self, assert_close},
     };

@@ -48,12 +48,8 @@ pub(crate) struct Operand<'a> {
     /// Distance of lines inside of a panel.
     line: usize,
     step: usize,
-    /// Lines of a panel.
-    width: usize,
-    /// The first line that lies in `edge`.
-    edge_from: usize,
-    /// A panel with the last lines, padded with zeros.
-    edge: &'a [f32],
+    /// Whether each panel is padded to its full width.
+    packed: bool,
 }
 
 impl<'a> Operand<'a> {
@@ -64,52 +60,47 @@ impl<'a> Operand<'a> {
             panel: depth,
             line: 1,
             step: width,
-            width,
-            edge_from: usize::MAX,
-            edge: &[],
+            packed: true,
         }
     }
 
-    /// The rows of `m` as they lie in memory; the last ones, where they fill no panel of `width`, as a panel in `edge`.
-    pub(crate) fn plain(m: Matrix<'a>, width: usize, edge: &'a [f32]) -> Operand<'a> {
+    /// The rows of `m` as they lie in memory.
+    pub(crate) fn plain(m: Matrix<'a>) -> Operand<'a> {
         Operand {
             data: m.data,
             panel: m.row_stride,
             line: m.row_stride,
             step: m.column_stride,
-            width,
-            edge_from: m.rows / width * width,
-            edge,
+            packed: false,
         }
     }
 
-    /// Whether all lines lie in panels.
+    /// Whether the lines lie in panels.
     pub(crate) fn is_packed(&self) -> bool {
-        self.edge_from == usize::MAX
+        self.packed
     }
 
-    /// Pointer, distance of lines and distance of steps of the panel that starts with `line`, from step `from`.
+    /// Pointer, distance of lines and distance of steps of the panel that starts with `line` and has `lines` of them, from step
+    /// `from`.
     ///
     /// # Panics
     /// When one of its `depth` steps lies outside.
     #[inline(always)]
-    pub(crate) fn at(&self, line: usize, from: usize, depth: usize) -> (*const f32, usize, usize) {
-        let (data, start, line, step) = if line < self.edge_from {
-            (
-                self.data,
-                line * self.panel + from * self.step,
-                self.line,
-                self.step,
-            )
-        } else {
-            (self.edge, from * self.width, 1, self.width)
-        };
-        let last = start + (self.width - 1) * line + depth.saturating_sub(1) * step;
+    pub(crate) fn at(
+        &self,
+        line: usize,
+        lines: usize,
+        from: usize,
+        depth: usize,
+    ) -> (*const f32, usize, usize) {
+        let start = line * self.panel + from * self.step;
+        let lines = if self.packed { self.step } else { lines };
+        let last = start + (lines - 1) * self.line + depth.saturating_sub(1) * self.step;
         assert!(
-            depth == 0 || last < data.len(),
+            depth == 0 || last < self.data.len(),
             "a panel ends outside of its operand"
         );
-        (data.as_ptr().wrapping_add(start), line, step)
+        (self.data.as_ptr().wrapping_add(start), self.line, self.step)
     }
 }
 

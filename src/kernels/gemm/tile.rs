@@ -11,10 +11,10 @@ use crate::kernels::isa::Simd;
 /// One register tile of C and the lines of A and B that it is computed from.
 ///
 /// Promises of whoever builds one, for the tile size `TILE_ROWS` x `TILE_VECTORS * LANES` of the ISA:
-/// - for each of `depth` steps, `a` is valid for reads of `TILE_ROWS` values, `a_line` apart, and `b` of
-///   `TILE_VECTORS * LANES` values side by side; steps are `a_step` and `b_step` values apart;
-/// - `c` is valid for reads and writes of `rows` rows of `columns` values, `c_stride` apart, that no other thread touches;
-/// - `1 <= rows <= TILE_ROWS` and `columns <= TILE_VECTORS * LANES`.
+/// - `1 <= rows <= TILE_ROWS` and `1 <= columns <= TILE_VECTORS * LANES`;
+/// - for each of `depth` steps, `a` is valid for reads of `rows` values, `a_line` apart, and `b` of `columns` values side by
+///   side, in panels of a full tile's rows and columns; steps are `a_step` and `b_step` values apart;
+/// - `c` is valid for reads and writes of `rows` rows of `columns` values, `c_stride` apart, that no other thread touches.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile {
     /// First value of A.
@@ -59,11 +59,10 @@ pub(crate) unsafe fn multiply_tile<S: Simd, const ROWS: usize, const VECTORS: us
     }
 }
 
-/// `tile.c (+)= a b` with `ROWS` x `VECTORS` accumulators from lines of any stride, of which those of A or the steps of A lie
-/// side by side.
+/// The same from lines of any stride, of which those of A or the steps of A lie side by side.
 ///
 /// # Safety
-/// - `tile` keeps its promises for `ROWS` x `VECTORS`, and `a_line` or `a_step` is 1.
+/// - `tile` keeps its promises for `ROWS` x `VECTORS`, and its lines can be read for a full tile; `a_line` or `a_step` is 1.
 #[inline(always)]
 pub(crate) unsafe fn multiply_strided<S: Simd, const ROWS: usize, const VECTORS: usize>(
     s: S,
@@ -82,16 +81,58 @@ pub(crate) unsafe fn multiply_strided<S: Simd, const ROWS: usize, const VECTORS:
     }
 }
 
-/// [`multiply_strided`] with the fewest of the listed heights that hold the tile's rows.
-macro_rules! multiply_by_height {
-    ($s:expr, $tile:expr, $vectors:literal, [$($rows:literal),*]) => {
+/// The same for the edge of a matrix: `ROWS` rows and a partial last vector, nothing outside of which is read, so that operands
+/// without padding need not be packed for their edges.
+///
+/// # Safety
+/// - `tile` keeps its promises, has `ROWS` rows, and its columns fill at most `VECTORS` vectors and more than `VECTORS - 1`.
+#[inline(always)]
+pub(crate) unsafe fn multiply_edge<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    s: S,
+    tile: &Tile,
+) {
+    let mut sums = [[s.splat(0.0); VECTORS]; ROWS];
+    let full = VECTORS - 1;
+    let (mut a, mut b) = (tile.a, tile.b);
+    for _ in 0..tile.depth {
+        let mut row = [s.splat(0.0); VECTORS];
+        for (v, register) in row.iter_mut().take(full).enumerate() {
+            // SAFETY: these vectors of the step lie in B.
+            *register = unsafe { s.load_at(b.add(v * S::LANES)) };
+        }
+        // SAFETY: the columns left lie in B.
+        row[full] = s.load_partial(unsafe {
+            std::slice::from_raw_parts(b.add(full * S::LANES), tile.columns - full * S::LANES)
+        });
+        for (i, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: each of `ROWS` rows has this step.
+            let factor = s.splat(unsafe { *a.add(i * tile.a_line) });
+            for (sum, register) in sums.iter_mut().zip(row) {
+                *sum = s.fma(factor, register, *sum);
+            }
+        }
+        (a, b) = (a.wrapping_add(tile.a_step), b.wrapping_add(tile.b_step));
+    }
+    // SAFETY: passed on.
+    unsafe { write_tile(s, tile, sums) };
+}
+
+/// [`multiply_edge`] for the tile's rows and vectors, all of which are listed.
+macro_rules! multiply_edges {
+    ($s:expr, $tile:expr, $rows:tt, [$($vectors:literal),*]) => {
+        match $tile.columns.div_ceil(Self::LANES) {
+            $($vectors => multiply_edges!($s, $tile, $rows, $vectors),)*
+            vectors => unreachable!("a tile of {vectors} vectors"),
+        }
+    };
+    ($s:expr, $tile:expr, [$($rows:literal),*], $vectors:literal) => {
         match $tile.rows {
-            $(rows if rows <= $rows => $crate::kernels::gemm::multiply_strided::<Self, $rows, $vectors>($s, $tile),)*
+            $($rows => $crate::kernels::gemm::multiply_edge::<Self, $rows, $vectors>($s, $tile),)*
             rows => unreachable!("a tile of {rows} rows"),
         }
     };
 }
-pub(crate) use multiply_by_height;
+pub(crate) use multiply_edges;
 
 /// The sums of all steps, `TURN` of them in a turn of the loop.
 ///

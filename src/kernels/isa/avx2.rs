@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::{Op, Simd, ymm::ymm_vocabulary};
-use crate::kernels::gemm::{Tile, multiply_by_height, multiply_tile};
+use crate::kernels::gemm::{Tile, multiply_edges, multiply_strided, multiply_tile};
 
 /// Proof that AVX2 and FMA may run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,7 +51,12 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     unsafe fn gemm_tile_strided(self, tile: &Tile) {
-        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size; no listed height exceeds it.
-        unsafe { multiply_by_height!(self, tile, 2, [2, 4, 6]) }
+        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size.
+        unsafe { multiply_strided::<Self, 6, 2>(self, tile) }
+    }
+    #[inline(always)]
+    unsafe fn gemm_tile_edge(self, tile: &Tile) {
+        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size, all of which is listed.
+        unsafe { multiply_edges!(self, tile, [1, 2, 3, 4, 5, 6], [1, 2]) }
     }
 }

@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::{Op, Simd};
-use crate::kernels::gemm::{Tile, multiply_by_height, write_tile};
+use crate::kernels::gemm::{Tile, multiply_edges, multiply_strided, write_tile};
 
 /// Proof that AVX-512 F, DQ, BW and VL may run at 512 bits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -189,7 +189,7 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     unsafe fn gemm_tile_strided(self, tile: &Tile) {
-        if tile.rows == Self::TILE_ROWS && tile.a_step == 1 {
+        if tile.a_step == 1 {
             tile.prefetch();
             // SAFETY: token; the caller keeps the promises of `Tile` for this ISA's tile size.
             return unsafe {
@@ -200,8 +200,20 @@ impl Simd for Avx512 {
                 )
             };
         }
-        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size; no listed height exceeds it.
-        unsafe { multiply_by_height!(self, tile, 2, [2, 4, 6, 8, 10, 12, 14]) }
+        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size.
+        unsafe { multiply_strided::<Self, 14, 2>(self, tile) }
+    }
+    #[inline(always)]
+    unsafe fn gemm_tile_edge(self, tile: &Tile) {
+        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size, all of which is listed.
+        unsafe {
+            multiply_edges!(
+                self,
+                tile,
+                [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
+                [1, 2]
+            )
+        }
     }
 }
 

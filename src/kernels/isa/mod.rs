@@ -114,11 +114,17 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// - As `Tile` says of its fields, with the strides of panels.
     unsafe fn gemm_tile(self, tile: &Tile);
 
-    /// The same from lines of any stride, and with fewer rows in less time.
+    /// The same from lines of any stride.
     ///
     /// # Safety
-    /// - As `Tile` says of its fields; `a_line` or `a_step` is 1.
+    /// - As `Tile` says of its fields, but lines of A and B can be read for a full tile; `a_line` or `a_step` is 1.
     unsafe fn gemm_tile_strided(self, tile: &Tile);
+
+    /// The same for any part of a tile from lines of any stride: reads no row and no column past the tile's.
+    ///
+    /// # Safety
+    /// - As `Tile` says of its fields.
+    unsafe fn gemm_tile_edge(self, tile: &Tile);
 }
 
 /// An operation written once for every ISA.

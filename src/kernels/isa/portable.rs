@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "block loads and stores take pointers")]
 
 use super::{Op, Simd};
-use crate::kernels::gemm::{Tile, multiply_by_height, multiply_tile};
+use crate::kernels::gemm::{Tile, multiply_edges, multiply_strided, multiply_tile};
 
 /// `L` lanes in an array; needs no instruction set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -148,7 +148,12 @@ impl<const L: usize> Simd for Portable<L> {
     }
     #[inline(always)]
     unsafe fn gemm_tile_strided(self, tile: &Tile) {
-        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size; no listed height exceeds it.
-        unsafe { multiply_by_height!(self, tile, 4, [2, 4]) }
+        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size.
+        unsafe { multiply_strided::<Self, 4, 4>(self, tile) }
+    }
+    #[inline(always)]
+    unsafe fn gemm_tile_edge(self, tile: &Tile) {
+        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size, all of which is listed.
+        unsafe { multiply_edges!(self, tile, [1, 2, 3, 4], [1, 2, 3, 4]) }
     }
 }
