@@ -1,9 +1,10 @@
-//! What the suites of kernels found, in a few words: for the first screen of the page and for the terminal.
+//! What the suites beside training found, in a few words: for the first screen of the page and for the terminal.
 
 use std::fmt::Write;
 
+use super::charts::generation::speeds;
 use super::contests::{Contest, contests, ends, peer};
-use super::values::{self, many};
+use super::values::{self, many, quantity};
 use super::view::{View, at_threads};
 use crate::record::Run;
 use crate::units::{Ratio, digits};
@@ -26,13 +27,47 @@ pub struct Headline {
     pub line: String,
 }
 
-/// The findings of a run, one for each suite of kernels that it has.
+/// The findings of a run, one for each suite beside training that it has.
 pub fn headlines(run: &Run) -> Vec<Headline> {
     let view = View::new(run, None);
-    [matmul(&view), batched(&view), simd(&view)]
+    [generation, matmul, batched, simd]
         .into_iter()
-        .flatten()
+        .filter_map(|suite| suite(&view))
         .collect()
+}
+
+fn generation(view: &View<'_>) -> Option<Headline> {
+    let all = speeds(view);
+    let most = all.iter().map(|one| one.threads).max()?;
+    let one = all.iter().rev().find(|one| one.threads == most)?;
+    let on = many(most as usize, "thread");
+    let value = |rest: &str| {
+        let name = format!("generation.{}.{rest}", one.case);
+        view.value(&name)
+    };
+    let speed = quantity(value(&format!("b1.t{most}.tokens_per_second"))?, "tokens/s");
+    let mut line = format!("one text {speed} on {on}");
+    let mut pairs = Vec::new();
+    if let Some(share) = value(&format!("b1.t{most}.share_of_bandwidth")) {
+        let share = Ratio(share).to_string();
+        let _ = write!(line, ", {share} of the speed of reading the weights");
+        pairs.push(("of reading the weights".to_owned(), share));
+    }
+    if let Some((texts, Some(together))) = one.points.last().filter(|last| last.0 > 1.0) {
+        let together = quantity(*together, "tokens/s");
+        let _ = write!(line, "; {texts} at once {together}");
+        pairs.push((format!("{texts} texts at once"), together));
+    }
+    if let Some(prompt) = value(&format!("prompt.t{most}.tokens_per_second")) {
+        pairs.push(("reading a prompt".to_owned(), quantity(prompt, "tokens/s")));
+    }
+    Some(Headline {
+        suite: "generation",
+        title: "Generation",
+        big: (speed, format!("one text, {}, on {on}", one.case)),
+        pairs,
+        line,
+    })
 }
 
 fn matmul(view: &View<'_>) -> Option<Headline> {
@@ -235,20 +270,19 @@ mod tests {
         let run = sample::typical();
         let all = headlines(&run);
         let suites: Vec<&str> = all.iter().map(|headline| headline.suite).collect();
-        assert_eq!(suites, ["matmul", "batched", "simd"]);
-        for part in ["1024\u{b3}", "of peak on 1 thread", "x the best peer", "; "] {
-            assert!(all[0].line.contains(part), "{part}: {}", all[0].line);
+        assert_eq!(suites, ["generation", "matmul", "batched", "simd"]);
+        let line = "on 2 threads, 80.0 % of the speed of reading the weights; 16 at once";
+        for (headline, part) in [
+            (&all[0], line),
+            (&all[1], "1024\u{b3}"),
+            (&all[1], "of peak on 1 thread"),
+            (&all[1], "x the best peer"),
+            (&all[1], "; "),
+            (&all[2], "256 of 128\u{d7}48\u{d7}128"),
+            (&all[3], "512 MiB on 2 threads"),
+        ] {
+            assert!(headline.line.contains(part), "{part}: {}", headline.line);
         }
-        assert!(
-            all[1].line.contains("256 of 128\u{d7}48\u{d7}128"),
-            "{}",
-            all[1].line
-        );
-        assert!(
-            all[2].line.contains("512 MiB on 2 threads"),
-            "{}",
-            all[2].line
-        );
         assert!(headlines(&sample::nothing()).is_empty());
         assert!(headlines(&sample::unavailable()).is_empty());
     }

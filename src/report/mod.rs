@@ -57,7 +57,8 @@ pub fn render(run: &Run) -> Page {
         let view = view::View::new(run, Some(case.clone()));
         pictures.extend(files(&view, charts::Subject::Training, &suffix));
     }
-    for subject in [charts::Subject::Kernels, charts::Subject::Machine] {
+    let sections = charts::SECTIONS.map(|(subject, ..)| subject);
+    for subject in sections.into_iter().chain([charts::Subject::Machine]) {
         pictures.extend(files(&first, subject, ""));
     }
     Page {

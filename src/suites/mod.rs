@@ -8,6 +8,7 @@ pub mod batched;
 mod ceilings;
 mod contest;
 mod context;
+mod generation;
 mod machine;
 pub mod matmul;
 mod operands;
@@ -47,6 +48,7 @@ pub trait Suite: Sync {
 pub const SUITES: &[&dyn Suite] = &[
     &ceilings::Ceilings,
     &training::Training,
+    &generation::Generation,
     &matmul::Matmul,
     &batched::Batched,
     &simd::Simd,

@@ -59,6 +59,8 @@ quantities! {
     SPEEDUP_OVER_BEST_PEER = "speedup_over_best_peer", "ratio", Higher;
     /// Time of one call for each product over one call for all.
     SPEEDUP_OVER_LOOP = "speedup_over_loop", "ratio", Higher;
+    /// Tokens a second of several texts over those of one.
+    BATCH_GAIN = "batch_gain", "ratio", Higher;
     /// Speed-up over the number of threads.
     THREAD_EFFICIENCY = "thread_efficiency", "ratio", Higher;
     /// Training loss.

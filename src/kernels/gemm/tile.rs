@@ -117,7 +117,8 @@ pub(crate) unsafe fn multiply_edge<S: Simd, const ROWS: usize, const VECTORS: us
     unsafe { write_tile(s, tile, sums) };
 }
 
-/// [`multiply_edge`] for the tile's rows and vectors, all of which are listed.
+/// [`multiply_edge`] for the tile's vectors, and for its rows in pieces of the listed heights, highest first and 1 at last: few
+/// shapes, because each is compiled for every operation that multiplies.
 macro_rules! multiply_edges {
     ($s:expr, $tile:expr, $rows:tt, [$($vectors:literal),*]) => {
         match $tile.columns.div_ceil(Self::LANES) {
@@ -125,12 +126,19 @@ macro_rules! multiply_edges {
             vectors => unreachable!("a tile of {vectors} vectors"),
         }
     };
-    ($s:expr, $tile:expr, [$($rows:literal),*], $vectors:literal) => {
-        match $tile.rows {
-            $($rows => $crate::kernels::gemm::multiply_edge::<Self, $rows, $vectors>($s, $tile),)*
-            rows => unreachable!("a tile of {rows} rows"),
+    ($s:expr, $tile:expr, [$($rows:literal),*], $vectors:literal) => {{
+        let mut done = 0;
+        while done < $tile.rows {
+            done += match $tile.rows - done {
+                $(left if left >= $rows => {
+                    let piece = $tile.piece(done, $rows);
+                    $crate::kernels::gemm::multiply_edge::<Self, $rows, $vectors>($s, &piece);
+                    $rows
+                })*
+                left => unreachable!("{left} rows left"),
+            };
         }
-    };
+    }};
 }
 pub(crate) use multiply_edges;
 
@@ -192,6 +200,17 @@ unsafe fn add_products<S: Simd, const ROWS: usize, const VECTORS: usize>(
 }
 
 impl Tile {
+    /// `rows` of its rows from row `first`.
+    #[inline(always)]
+    pub(crate) fn piece(&self, first: usize, rows: usize) -> Tile {
+        Tile {
+            a: self.a.wrapping_add(first * self.a_line),
+            c: self.c.wrapping_add(first * self.c_stride),
+            rows,
+            ..*self
+        }
+    }
+
     /// Asks for C before the products: fetched after them, it would cost the whole latency of L3 or memory.
     #[inline(always)]
     pub(crate) fn prefetch(&self) {

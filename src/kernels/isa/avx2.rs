@@ -57,6 +57,6 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn gemm_tile_edge(self, tile: &Tile) {
         // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size, all of which is listed.
-        unsafe { multiply_edges!(self, tile, [1, 2, 3, 4, 5, 6], [1, 2]) }
+        unsafe { multiply_edges!(self, tile, [6, 4, 2, 1], [1, 2]) }
     }
 }

@@ -52,13 +52,6 @@ impl Simd for Avx512Vl {
     #[inline(always)]
     unsafe fn gemm_tile_edge(self, tile: &Tile) {
         // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size, all of which is listed.
-        unsafe {
-            multiply_edges!(
-                self,
-                tile,
-                [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
-                [1, 2]
-            )
-        }
+        unsafe { multiply_edges!(self, tile, [14, 8, 4, 2, 1], [1, 2]) }
     }
 }

@@ -154,6 +154,6 @@ impl<const L: usize> Simd for Portable<L> {
     #[inline(always)]
     unsafe fn gemm_tile_edge(self, tile: &Tile) {
         // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size, all of which is listed.
-        unsafe { multiply_edges!(self, tile, [1, 2, 3, 4], [1, 2, 3, 4]) }
+        unsafe { multiply_edges!(self, tile, [4, 2, 1], [1, 2, 3, 4]) }
     }
 }

@@ -5,6 +5,7 @@ mod batches;
 mod cache_table;
 pub(crate) mod ceilings;
 mod frequency;
+pub(crate) mod generation;
 mod heat;
 mod latency;
 mod loss;
@@ -26,7 +27,7 @@ use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
-pub(crate) const ALL: [&Chart; 15] = [
+pub(crate) const ALL: [&Chart; 16] = [
     &step_breakdown::CHART,
     &roofline::CHART,
     &speedup::CHART,
@@ -35,6 +36,7 @@ pub(crate) const ALL: [&Chart; 15] = [
     &step_times::CHART,
     &memory_plan::CHART,
     &memory_use::CHART,
+    &generation::CHART,
     &matmul::CHART,
     &batches::CHART,
     &vector_kernels::CHART,
@@ -49,6 +51,8 @@ pub(crate) const ALL: [&Chart; 15] = [
 pub(crate) enum Subject {
     /// One training case.
     Training,
+    /// Texts that a model writes.
+    Generation,
     /// Products and vector kernels by themselves.
     Kernels,
     /// The machine.
@@ -104,6 +108,12 @@ pub(crate) struct Drawn {
     /// For a phone.
     pub(crate) narrow: Svg,
 }
+
+/// The parts of a page between training and the machine: what they are about, their anchor, their heading.
+pub(crate) const SECTIONS: [(Subject, &str, &str); 2] = [
+    (Subject::Generation, "generation", "Generation"),
+    (Subject::Kernels, "kernels", "Kernels"),
+];
 
 impl Chart {
     /// The run looked at this; whether it found anything is another question.

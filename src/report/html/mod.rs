@@ -6,7 +6,7 @@ mod tables;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::charts::Subject;
+use super::charts::{SECTIONS, Subject};
 use super::draw::{FACES, classes, clean, variables};
 use super::values::{duration, many, minute};
 use super::view::{self, View};
@@ -36,13 +36,13 @@ pub(super) fn page(run: &Run) -> String {
             }
             body {
                 main {
-                    (head(run, &views, cards::any(&machine, Subject::Kernels)))
+                    (head(run, &views, &machine))
                     (hero::hero(&machine))
                     (hero::cases(&views))
                     @for view in &views { (training(view, views.len() > 1)) }
-                    @if cards::any(&machine, Subject::Kernels) {
-                        h2 id="kernels" { "Kernels by themselves" }
-                        div.grid { (cards::pictures(&machine, Subject::Kernels, None)) }
+                    @for (subject, id, heading) in sections(&machine) {
+                        h2 id=(id) { (heading) }
+                        div.grid { (cards::pictures(&machine, subject, None)) }
                     }
                     h2 id="machine" { "The machine" }
                     div.grid {
@@ -80,13 +80,20 @@ fn style() -> String {
     )
 }
 
-fn head(run: &Run, views: &[View<'_>], kernels: bool) -> Markup {
+/// The parts that the run has something for.
+fn sections(view: &View<'_>) -> impl Iterator<Item = (Subject, &'static str, &'static str)> {
+    SECTIONS
+        .into_iter()
+        .filter(|(subject, ..)| cards::any(view, *subject))
+}
+
+fn head(run: &Run, views: &[View<'_>], machine: &View<'_>) -> Markup {
     html! {
         header {
             b { "loopos" }
             nav {
                 @if let Some(first) = views.first() { a href={ "#" (anchor(first)) } { "Training" } }
-                @if kernels { a href="#kernels" { "Kernels" } }
+                @for (_, id, heading) in sections(machine) { a href={ "#" (id) } { (heading) } }
                 a href="#machine" { "Machine" }
                 a href="#evidence" { "Evidence" }
             }

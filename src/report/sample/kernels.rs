@@ -36,7 +36,43 @@ impl Builder {
                 self.contest("batched", case, index, threads, "loop");
             }
             self.vectors(threads);
+            self.generation(threads);
         }
+    }
+
+    /// One text at 0.8 of the reading of the weights; eight times as many tokens from sixteen.
+    fn generation(&mut self, threads: u32) {
+        let subject = format!("generation.{}", self.case);
+        let one = 210.0 * f64::from(threads).sqrt();
+        let how = "64 tokens of each after 32; median of 12 runs";
+        let (measured, derived) = (Provenance::Measured, Provenance::Derived);
+        let mut points = Vec::new();
+        for (texts, gain) in [(1.0, 1.0), (4.0, 3.1), (16.0, 8.2)] {
+            let name = |quantity| format!("{subject}.b{texts}.t{threads}.{quantity}");
+            let speed = one * gain;
+            self.metric(
+                name("tokens_per_second"),
+                Some(speed),
+                "tokens/s",
+                measured,
+                how,
+            );
+            let share = 0.8 * gain / texts;
+            self.metric(
+                name("share_of_bandwidth"),
+                Some(share),
+                "ratio",
+                derived,
+                how,
+            );
+            points.push((texts, speed));
+        }
+        let prompt = format!("{subject}.prompt.t{threads}.tokens_per_second");
+        self.metric(prompt, Some(9.0 * one), "tokens/s", measured, how);
+        let reading = format!("{subject}.weights.t{threads}.gbps");
+        self.metric(reading, Some(14.0), "GB/s", measured, how);
+        let curve = format!("{subject}.t{threads}.tokens_per_second");
+        self.series(curve, "tokens/s", "texts", points, how);
     }
 
     fn contest(&mut self, prefix: &str, case: &str, index: usize, threads: u32, second: &str) {
