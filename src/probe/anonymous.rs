@@ -13,7 +13,7 @@ const KEPT_LINES: [(&str, &[&str]); 4] = [
         &["MemTotal", "MemFree", "MemAvailable", "SwapTotal"],
     ),
     ("/proc/self/limits", &["Max address space"]),
-    ("/proc/self/status", &["VmSize", "Seccomp:"]),
+    ("/proc/self/status", &["VmSize", "Seccomp:", "CapEff:"]),
 ];
 
 /// The same tree without what identifies the machine or its user.

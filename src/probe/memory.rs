@@ -146,7 +146,7 @@ impl Memory {
                 "memory.node_distances",
                 "NUMA distances",
                 &self.distances,
-                show_distances,
+                |rows| show_distances(rows),
             ),
             Entry::new(
                 section,
@@ -308,7 +308,7 @@ fn distances(source: &Source) -> Fact<Vec<Vec<u32>>> {
 }
 
 /// `10 21 | 21 10`: a row for each node.
-fn show_distances(rows: &Vec<Vec<u32>>) -> (Value, String) {
+fn show_distances(rows: &[Vec<u32>]) -> (Value, String) {
     let list = |row: &Vec<u32>| Value::List(row.iter().map(|&far| Value::count(far)).collect());
     let text = |row: &Vec<u32>| row.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
     let texts: Vec<String> = rows.iter().map(text).collect();

@@ -60,14 +60,12 @@ fn treads(levels: &[Level], sizes: &[f64], shape: Shape) -> Vec<Level> {
     for level in levels {
         let Range { start, end } = level.range;
         let octaves = (sizes[end - 1] / sizes[start]).log2();
+        if octaves < shape.octaves {
+            continue;
+        }
         match treads.last_mut() {
-            Some(last) if level.median - last.median < shape.ratio.ln() => {
-                if octaves >= shape.octaves {
-                    last.range.end = end;
-                }
-            }
-            _ if octaves >= shape.octaves => treads.push(level.clone()),
-            _ => {}
+            Some(last) if level.median - last.median < shape.ratio.ln() => last.range.end = end,
+            _ => treads.push(level.clone()),
         }
     }
     treads

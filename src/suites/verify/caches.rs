@@ -24,9 +24,14 @@ const FINE: u64 = 4 << 20;
 const SMALLEST: u64 = 4 << 10;
 const LARGEST: u64 = 160 << 20;
 
-/// Times that the whole sweep is made; sizes above [`ONCE`] are laid out only once, because that takes their time.
-const ROUNDS: usize = 3;
-const ONCE: u64 = 32 << 20;
+/// Times that a size is visited: the more, the likelier a moment in which nobody else uses the cache. Large sizes take long to lay.
+fn rounds_of(bytes: u64) -> usize {
+    match bytes >> 20 {
+        0..=4 => 8,
+        5..=32 => 2,
+        _ => 1,
+    }
+}
 
 /// Windows of a visit, and loads of a window.
 pub(super) const WINDOWS: usize = 9;
@@ -72,7 +77,7 @@ pub(super) fn checks(context: &mut Context) -> Result<Vec<Check>, SuiteError> {
         let name = kind.map_or("verify.latency".to_string(), |kind| {
             format!("verify.latency.{}", kind.name())
         });
-        let how = "one load that waits for the one before, 2 MB pages, fastest of several windows at three moments";
+        let how = "one load that waits for the one before, 2 MB pages, fastest of several windows at up to eight moments";
         context.recorder.curve(&name, CYCLES, curve, how);
     }
     Ok(checks)
@@ -162,9 +167,9 @@ fn sweep(
     let mut chain = Chain::new(largest, Pages::Large)?;
     let sizes = sizes(largest);
     let mut fastest = vec![f64::INFINITY; sizes.len()];
-    for round in 0..ROUNDS {
+    for round in 0..rounds_of(SMALLEST) {
         for (bytes, best) in sizes.iter().zip(&mut fastest) {
-            if context.stopped() || round > 0 && *bytes > ONCE {
+            if context.stopped() || round >= rounds_of(*bytes) {
                 break;
             }
             *best = best.min(visit(context, pool, &mut chain, *bytes, LINE_BYTES));

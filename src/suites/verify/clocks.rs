@@ -128,7 +128,7 @@ fn judge_base(claim: &Claim, measured: Interval, how: &str) -> Check {
     };
     claim.against(measured, kept, |verdict| match verdict {
         Verdict::Agree => format!("{how}; at least the base, as promised"),
-        Verdict::Disagree => format!("{how}; slower than the base: a power or thermal limit, a governor that saves, or a wrong claim"),
+        Verdict::Disagree => format!("{how}; slower than the base: wide vector instructions of a neighbour, a power or thermal limit, a governor that saves, or a wrong claim"),
         _ => format!("{how}; {}", claim.fact.reason().unwrap_or_default()),
     })
 }

@@ -56,3 +56,56 @@ pub fn verify(context: &mut Context) -> Result<Vec<Check>, SuiteError> {
 fn is_guest(context: &Context) -> bool {
     matches!(context.machine.processor.hypervisor.value(), Some(Some(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Isa;
+    use crate::measure::clock::Clock;
+    use crate::probe::Machine;
+    use crate::record::Verdict;
+    use crate::suites::testing::Quiet;
+    use crate::suites::{Effort, Experiment};
+
+    #[test]
+    fn a_stop_keeps_what_was_measured_and_invents_nothing() {
+        let (machine, clock) = (Machine::detect(), Clock::best());
+        let experiment = Experiment {
+            effort: Effort::Quick,
+            threads: vec![1],
+            isas: Isa::available(),
+            counters: false,
+            cases: Vec::new(),
+            seconds: None,
+        };
+        // Asked once before each measure: the clocks run, the units find themselves stopped, the rest never begins.
+        let host = Quiet {
+            stop_after: Some(2),
+            ..Quiet::default()
+        };
+        let mut context = Context::new(&machine, &experiment, &clock, &host);
+        let checks = verify(&mut context).unwrap();
+        assert!(checks.iter().any(|check| check.key == "verify.base.hertz"));
+        for check in &checks {
+            assert!(!check.why.is_empty(), "{check:?}");
+            let measured = check.measured.is_some() || !check.measured_text.is_empty();
+            assert_eq!(
+                measured,
+                check.verdict != Verdict::NotMeasurable,
+                "{check:?}"
+            );
+        }
+        assert!(
+            checks
+                .iter()
+                .all(|check| !check.key.starts_with("verify.l"))
+        );
+        let units = |check: &&Check| check.key.starts_with("verify.fma_units");
+        assert!(
+            checks
+                .iter()
+                .filter(units)
+                .all(|check| check.measured.is_none())
+        );
+    }
+}

@@ -7,14 +7,14 @@
 use super::finding::in_words;
 use super::is_guest;
 use crate::kernels::{Isa, vec};
-use crate::measure::clock::Clock;
+use crate::measure::clock::{Clock, Ticks};
 use crate::measure::{process, session};
 use crate::parallel::Pool;
 use crate::probe::{Fact, Topology, format_cpu_list};
 use crate::record::{Check, Verdict};
 use crate::stats::{Interval, bootstrap, summary};
 use crate::suites::ceilings::arithmetic::calm_frequency;
-use crate::suites::ceilings::windows::{repeats_for, together};
+use crate::suites::ceilings::windows::{Window, repeats_for, together};
 use crate::suites::{Context, SuiteError};
 use crate::units::Ratio;
 
@@ -32,6 +32,9 @@ const MOST_PAIRS: usize = 32;
 
 /// A window that took so many times the fastest was slowed by somebody on the same core, up to the point where it was interrupted.
 const SLOWED: std::ops::Range<f64> = 1.25..2.6;
+/// A window that took so many times what was planned was interrupted: two threads of a core take twice.
+const INTERRUPTED: f64 = 3.0;
+
 /// Share of slowed windows that is worth a word.
 const NOTICED: f64 = 0.1;
 
@@ -157,13 +160,31 @@ fn contention(clock: &Clock, cpus: [usize; 2]) -> Result<Option<Pair>, SuiteErro
                 }
             };
             let windows = together(&pool, clock, WINDOWS, &work, &|_| calm_frequency(clock));
-            let took = windows[0]
-                .iter()
-                .map(|window| clock.seconds(window.start, window.end) * window.note);
+            let took = undisturbed(clock, &windows).map(|window| cycles_of(clock, window));
             cycles[phase].extend(took);
         }
     }
     Ok(compare(cpus, &cycles))
+}
+
+fn cycles_of(clock: &Clock, window: &Window) -> f64 {
+    clock.seconds(window.start, window.end) * window.note
+}
+
+/// The first thread's windows that were not interrupted, nor the other thread's beside them: where its CPU was taken away it did not
+/// do what it was there for.
+fn undisturbed<'w>(clock: &Clock, windows: &'w [Vec<Window>]) -> impl Iterator<Item = &'w Window> {
+    let whole = |window: &Window| clock.seconds(window.start, window.end) < INTERRUPTED * WINDOW;
+    let broken: Vec<(Ticks, Ticks)> = windows[1..]
+        .iter()
+        .flatten()
+        .filter(|window| !whole(window))
+        .map(|window| (window.start, window.end))
+        .collect();
+    windows[0].iter().filter(move |window| {
+        let apart = |(start, end): &(Ticks, Ticks)| *end <= window.start || window.end <= *start;
+        clock.seconds(window.start, window.end) < INTERRUPTED * WINDOW && broken.iter().all(apart)
+    })
 }
 
 fn compare(cpus: [usize; 2], [alone, beside]: &[Vec<f64>; 2]) -> Option<Pair> {
@@ -364,6 +385,47 @@ mod tests {
         let check = judge_outside(&topology(&[0, 1]), &[quiet], true, Some(0.2)).unwrap();
         assert_eq!(check.verdict, Verdict::NoClaim);
         assert!(check.why.contains("20.0 %"), "{}", check.why);
+    }
+
+    #[test]
+    fn windows_beside_an_interrupted_partner_do_not_count() {
+        let clock = Clock::best();
+        // Five moments, the third gap an interruption; one that happened elsewhere begins anew.
+        let mut times = vec![clock.now()];
+        while times.len() < 5 {
+            let now = clock.now();
+            let gap = clock.seconds(times[times.len() - 1], now);
+            let long = gap >= INTERRUPTED * WINDOW;
+            match (times.len() == 3, long) {
+                (true, true) => times.push(now),
+                (false, true) => times = vec![now],
+                (false, false) if gap >= WINDOW / 10.0 => times.push(now),
+                _ => {}
+            }
+        }
+        let window = |start: usize, end: usize| Window {
+            start: times[start],
+            end: times[end],
+            note: 1e9,
+        };
+        let kept =
+            |first: Vec<Window>, second: Vec<Window>| undisturbed(&clock, &[first, second]).count();
+        assert_eq!(kept(vec![window(2, 3)], vec![window(0, 1)]), 0, "its own");
+        assert_eq!(
+            kept(vec![window(0, 1)], vec![window(2, 3)]),
+            1,
+            "at another time"
+        );
+        let overlapped = Window {
+            start: times[2],
+            end: times[2],
+            note: 1e9,
+        };
+        assert_eq!(
+            kept(vec![overlapped], vec![window(1, 3)]),
+            0,
+            "its partner's"
+        );
     }
 
     #[test]
