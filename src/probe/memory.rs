@@ -127,29 +127,6 @@ impl Memory {
             Entry::new(section, "memory.swap_bytes", "swap", &self.swap, size),
             Entry::new(
                 section,
-                "memory.node_bytes",
-                "NUMA nodes",
-                &self.nodes,
-                |nodes| {
-                    let list = nodes
-                        .iter()
-                        .map(|(_, bytes)| Value::count(*bytes))
-                        .collect();
-                    let text = nodes
-                        .iter()
-                        .map(|(node, bytes)| format!("node {node}: {}", Bytes(*bytes as f64)));
-                    (Value::List(list), text.collect::<Vec<_>>().join(", "))
-                },
-            ),
-            Entry::new(
-                section,
-                "memory.node_distances",
-                "NUMA distances",
-                &self.distances,
-                |rows| show_distances(rows),
-            ),
-            Entry::new(
-                section,
                 "memory.huge_page_bytes",
                 "huge pages",
                 &self.huge_pages,
@@ -177,6 +154,8 @@ impl Memory {
                 &self.defrag,
             ),
         ];
+        // Between the sizes and the pages.
+        entries.splice(6..6, self.node_entries());
         // Without a limit there is no room to speak of.
         if matches!(self.limit.value(), Some(Some(_))) {
             entries.insert(
@@ -191,6 +170,36 @@ impl Memory {
             );
         }
         entries
+    }
+
+    /// The NUMA nodes and how far they are from each other.
+    fn node_entries(&self) -> [Entry; 2] {
+        let section = Section::Memory;
+        [
+            Entry::new(
+                section,
+                "memory.node_bytes",
+                "NUMA nodes",
+                &self.nodes,
+                |nodes| {
+                    let list = nodes
+                        .iter()
+                        .map(|(_, bytes)| Value::count(*bytes))
+                        .collect();
+                    let text = nodes
+                        .iter()
+                        .map(|(node, bytes)| format!("node {node}: {}", Bytes(*bytes as f64)));
+                    (Value::List(list), text.collect::<Vec<_>>().join(", "))
+                },
+            ),
+            Entry::new(
+                section,
+                "memory.node_distances",
+                "NUMA distances",
+                &self.distances,
+                |rows| show_distances(rows),
+            ),
+        ]
     }
 }
 
