@@ -363,3 +363,39 @@ fn what_is_no_trained_model_is_refused() {
         &["can be used"],
     );
 }
+
+#[test]
+fn a_topology_is_a_picture_of_its_own() {
+    let place = Workplace::new();
+    let recording = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/probe/fixtures/alder_lake.txt"
+    );
+    let (out, _) = ended(
+        place.loopos(&["probe", "--from", recording, "--svg", "hybrid.svg"]),
+        0,
+    );
+    assert_eq!(out, "");
+    let picture = std::fs::read_to_string(place.path("hybrid.svg")).unwrap();
+    assert!(
+        picture.starts_with("<svg") || picture.starts_with("<?xml"),
+        "{picture:.60}"
+    );
+    for part in ["efficiency", "performance", "L3 25", "</svg>"] {
+        assert!(picture.contains(part), "no {part}");
+    }
+    refused(
+        place.loopos(&["probe", "--svg", "no/such/folder/x.svg"]),
+        1,
+        &["x.svg"],
+    );
+}
+
+#[test]
+fn only_the_machine_that_is_here_can_be_verified() {
+    refused(
+        loopos(&["probe", "--verify", "--from", "x.txt"]),
+        2,
+        &["--verify", "--from"],
+    );
+}

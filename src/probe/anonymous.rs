@@ -1,6 +1,7 @@
 //! What a recording must not carry: names of control groups (they hold container and user ids), host-specific kernel names,
 //! and the lines of `/proc` files that the probe does not need.
 
+use super::memory_devices;
 use super::source::Tree;
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ const KEPT_LINES: [(&str, &[&str]); 4] = [
         &["MemTotal", "MemFree", "MemAvailable", "SwapTotal"],
     ),
     ("/proc/self/limits", &["Max address space"]),
-    ("/proc/self/status", &["VmSize", "Seccomp:"]),
+    ("/proc/self/status", &["VmSize", "Seccomp:", "CapEff:"]),
 ];
 
 /// The same tree without what identifies the machine or its user.
@@ -25,6 +26,11 @@ pub(super) fn tree(mut tree: Tree) -> Tree {
                 .then(|| line.to_string())
         });
     }
+    edit(&mut tree, memory_devices::UDEV, |line| {
+        let (key, _) = line.strip_prefix("E:MEMORY_DEVICE_")?.split_once('=')?;
+        let kept = memory_devices::KEPT.iter().any(|word| key.ends_with(word));
+        kept.then(|| line.to_string())
+    });
     // "6.18.44-customer-7" tells the customer; the numbers are enough.
     edit(&mut tree, "/proc/sys/kernel/osrelease", |line| {
         let end = line

@@ -266,6 +266,13 @@ impl Clocks {
                     )
                 },
             ),
+            Entry::new(
+                section,
+                "power.sustained_watts",
+                "sustained power",
+                &cpufreq::sustained(&self.power_limits),
+                |&watts| (Value::Real(watts), format!("{watts:.0} W")),
+            ),
         ]
     }
 }

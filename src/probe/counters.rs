@@ -11,6 +11,8 @@ use super::trial::{Event, Outcome};
 pub struct Counters {
     /// The kernel's `perf_event_paranoid`: up to 2 a process may count itself in user mode.
     pub paranoid: Fact<i64>,
+    /// What a higher right than this process has would add.
+    pub more: Fact<String>,
     /// The PMUs that the kernel drives, by name.
     pub pmus: Fact<Vec<String>>,
     /// The core's counters by CPUID: version, general counters, bits of each, fixed counters.
@@ -59,6 +61,7 @@ pub(super) fn read(source: &Source) -> Counters {
             )),
             false => Fact::known(names, folder),
         },
+        more: more(&paranoid, capable(source)),
         paranoid,
         architecture,
         cycles: trial(Event::Cycles),
@@ -68,6 +71,31 @@ pub(super) fn read(source: &Source) -> Counters {
             .number("/proc/sys/kernel/nmi_watchdog")
             .map(|number| number != 0),
     }
+}
+
+/// Whether the process holds CAP_PERFMON (bit 38) or CAP_SYS_ADMIN (bit 21), which stand above `perf_event_paranoid`.
+fn capable(source: &Source) -> bool {
+    let status = source.text("/proc/self/status");
+    let held = status.value().and_then(|text| {
+        let word = text.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+        u64::from_str_radix(word.trim(), 16).ok()
+    });
+    held.is_some_and(|held| held >> 38 & 1 == 1 || held >> 21 & 1 == 1)
+}
+
+/// The rungs of the ladder above the one that the process stands on (kernel documentation, admin-guide/perf-security).
+fn more(paranoid: &Fact<i64>, capable: bool) -> Fact<String> {
+    const OWN: &str = "2 adds counters of this program";
+    const KERNEL: &str =
+        "1 adds the kernel's work for it and the PMU msr (APERF, MPERF: true frequency)";
+    const SYSTEM: &str = "0 or CAP_PERFMON adds memory controllers, L3 and energy";
+    paranoid.clone().map(|level| match level {
+        _ if capable => "nothing: this process may count everything".to_string(),
+        i64::MIN..=0 => "nothing: everything that is needed is allowed".to_string(),
+        1 => format!("perf_event_paranoid {SYSTEM}"),
+        2 => format!("perf_event_paranoid {KERNEL}; {SYSTEM}"),
+        _ => format!("perf_event_paranoid {OWN}; {KERNEL}; {SYSTEM}"),
+    })
 }
 
 /// What decides why a counter is refused.
@@ -197,6 +225,12 @@ impl Counters {
                     (Value::Integer(level), format!("{level}: {meaning}"))
                 },
             ),
+            Entry::text(
+                section,
+                "perf.more_rights",
+                "a higher right adds",
+                &self.more,
+            ),
             Entry::new(
                 section,
                 "perf.nmi_watchdog",
@@ -267,6 +301,26 @@ mod tests {
         );
         says(libc::ENOSYS, &QUIET, "no perf_event_open");
         says(24, &QUIET, "Too many open files");
+    }
+
+    #[test]
+    fn every_rung_tells_what_the_next_ones_add() {
+        let told = |level: i64, capable| {
+            let more = more(&Fact::known(level, "/proc"), capable);
+            more.value().cloned().unwrap()
+        };
+        let adds = |level, part: &str| told(level, false).contains(part);
+        assert!(adds(4, "this program") && adds(4, "msr") && adds(4, "energy"));
+        assert!(!adds(2, "this program") && adds(2, "msr") && adds(2, "energy"));
+        assert!(!adds(1, "msr") && adds(1, "energy"));
+        assert!(adds(0, "nothing") && adds(-1, "nothing"));
+        assert!(told(4, true).contains("everything"));
+        let held = |word: &str| {
+            let text = format!("loopos machine 1\nfile /proc/self/status\n|CapEff:\t{word}\n");
+            capable(&crate::probe::parse_recording(&text).unwrap())
+        };
+        assert!(held("000001ffffffffff") && held("0000004000000000") && held("0000000000200000"));
+        assert!(!held("0000000000000000") && !held("x") && !held("0000000000100000"));
     }
 
     #[test]

@@ -116,3 +116,55 @@ pub(super) fn power_limits(source: &Source) -> Fact<Vec<(String, f64)>> {
         false => Fact::known(limits, folder),
     }
 }
+
+/// What a package may draw in the long run: the lowest of its long-term limits, because of two interfaces the lower one wins.
+pub(super) fn sustained(limits: &Fact<Vec<(String, f64)>>) -> Fact<f64> {
+    match limits {
+        Fact::Unknown { reason } => Fact::unknown(reason.clone()),
+        Fact::Known { value, source } => {
+            let long = value.iter().filter(|(name, watts)| {
+                name.starts_with("package-") && name.contains("long_term") && *watts > 0.0
+            });
+            match long.min_by(|one, other| one.1.total_cmp(&other.1)) {
+                Some((name, watts)) => {
+                    Fact::known(*watts, format!("{name} in {source}, the lowest"))
+                }
+                None => Fact::unknown(format!("{source} shows no long-term limit of a package")),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::probe::{Machine, parse_recording};
+
+    #[test]
+    fn the_lower_of_both_interfaces_wins() {
+        let zone = |zone: &str, long: u32| {
+            format!(
+                "file /sys/class/powercap/{zone}/name\n|package-0\n\
+                 file /sys/class/powercap/{zone}/constraint_0_name\n|long_term\n\
+                 file /sys/class/powercap/{zone}/constraint_0_power_limit_uw\n|{long}000000\n\
+                 file /sys/class/powercap/{zone}/constraint_1_name\n|short_term\n\
+                 file /sys/class/powercap/{zone}/constraint_1_power_limit_uw\n|64000000\n"
+            )
+        };
+        let recording = format!(
+            "loopos machine 1\nfolder /sys/class/powercap intel-rapl intel-rapl:0 intel-rapl:0:0 intel-rapl-mmio:0\n{}{}",
+            zone("intel-rapl:0", 35),
+            zone("intel-rapl-mmio:0", 15)
+        );
+        let clocks = Machine::read(&parse_recording(&recording).unwrap()).clocks;
+        let limits = clocks.power_limits.value().unwrap();
+        assert_eq!(limits.len(), 4);
+        assert!(limits.contains(&("package-0 long_term (mmio)".to_string(), 15.0)));
+        let entries = clocks.entries();
+        let sustained = entries
+            .iter()
+            .find(|entry| entry.key == "power.sustained_watts")
+            .unwrap();
+        assert_eq!(sustained.text, "15 W");
+        assert!(sustained.source.contains("mmio"));
+    }
+}

@@ -509,3 +509,47 @@ fn the_page_keeps_its_width_and_shows_what_matters() {
     );
     assert!(painted.contains("\u{1b}[32m\u{25cf}AVX2 \u{1b}[0m") && painted.contains("[cpuid"));
 }
+
+#[test]
+fn translation_caches_by_every_source() {
+    let tlbs = |recording: &str| {
+        let tlbs = machine(recording).tlbs;
+        let row = |tlb: &Tlb| (tlb.level, tlb.page_bytes >> 10, tlb.entries);
+        let rows: Vec<_> = tlbs.value().unwrap().iter().map(row).collect();
+        (rows, tlbs.source().to_string())
+    };
+    let (rows, source) = tlbs(CASCADE_LAKE);
+    assert_eq!(
+        rows,
+        [(1, 4, 64), (1, 2048, 32), (2, 4, 1536), (2, 2048, 1536)]
+    );
+    assert_eq!(source, "cpuid 0x2");
+    let (rows, source) = tlbs(TIGER_LAKE);
+    assert_eq!(rows, [(1, 4, 64), (1, 2048, 32), (2, 4, 1024)]);
+    assert_eq!(source, "cpuid 0x18");
+    let (rows, source) = tlbs(ZEN2);
+    assert_eq!(
+        rows,
+        [(1, 4, 64), (1, 2048, 64), (2, 4, 2048), (2, 2048, 2048)]
+    );
+    assert_eq!(source, "cpuid 0x80000005 and 0x80000006");
+    let mute = machine("loopos machine 1\n").tlbs;
+    assert!(mute.reason().unwrap().contains("0x18"));
+}
+
+#[test]
+fn distances_of_nodes() {
+    let two = "loopos machine 1\nfolder /sys/devices/system/node node0 node1\n\
+        file /sys/devices/system/node/node0/cpulist\n|0\nfile /sys/devices/system/node/node1/cpulist\n|1\n\
+        file /sys/devices/system/node/node0/distance\n|10 21\nfile /sys/devices/system/node/node1/distance\n|21 10\n";
+    let show = |recording: &str| {
+        let entries = machine(recording).entries();
+        let entry = entries
+            .into_iter()
+            .find(|entry| entry.key == "memory.node_distances");
+        entry.map(|entry| (entry.text, entry.reason)).unwrap()
+    };
+    assert_eq!(show(two), ("10 21 | 21 10".to_string(), None));
+    let one_missing = two.replace("|21 10", "|x");
+    assert!(show(&one_missing).1.is_some());
+}

@@ -24,6 +24,8 @@ pub struct Memory {
     pub address_room: Fact<Option<u64>>,
     /// NUMA nodes and the bytes of each.
     pub nodes: Fact<Vec<(u32, u64)>>,
+    /// How far each NUMA node is from each, by the firmware: 10 is at home, 20 takes twice as long.
+    pub distances: Fact<Vec<Vec<u32>>>,
     /// Sizes of the huge pages that the kernel knows, in bytes, with how many of each are reserved.
     pub huge_pages: Fact<Vec<(u64, u64)>>,
     /// Transparent huge pages: `always`, `madvise` or `never`.
@@ -48,6 +50,7 @@ pub(super) fn read(source: &Source, limits: &cgroup::Limits) -> Memory {
         limit_room: limits.room.clone(),
         address_room: address_room(source),
         nodes: nodes(source),
+        distances: distances(source),
         huge_pages: huge_pages(source),
         transparent: transparent("enabled"),
         defrag: transparent("defrag"),
@@ -124,22 +127,6 @@ impl Memory {
             Entry::new(section, "memory.swap_bytes", "swap", &self.swap, size),
             Entry::new(
                 section,
-                "memory.node_bytes",
-                "NUMA nodes",
-                &self.nodes,
-                |nodes| {
-                    let list = nodes
-                        .iter()
-                        .map(|(_, bytes)| Value::count(*bytes))
-                        .collect();
-                    let text = nodes
-                        .iter()
-                        .map(|(node, bytes)| format!("node {node}: {}", Bytes(*bytes as f64)));
-                    (Value::List(list), text.collect::<Vec<_>>().join(", "))
-                },
-            ),
-            Entry::new(
-                section,
                 "memory.huge_page_bytes",
                 "huge pages",
                 &self.huge_pages,
@@ -167,6 +154,8 @@ impl Memory {
                 &self.defrag,
             ),
         ];
+        // Between the sizes and the pages.
+        entries.splice(6..6, self.node_entries());
         // Without a limit there is no room to speak of.
         if matches!(self.limit.value(), Some(Some(_))) {
             entries.insert(
@@ -181,6 +170,36 @@ impl Memory {
             );
         }
         entries
+    }
+
+    /// The NUMA nodes and how far they are from each other.
+    fn node_entries(&self) -> [Entry; 2] {
+        let section = Section::Memory;
+        [
+            Entry::new(
+                section,
+                "memory.node_bytes",
+                "NUMA nodes",
+                &self.nodes,
+                |nodes| {
+                    let list = nodes
+                        .iter()
+                        .map(|(_, bytes)| Value::count(*bytes))
+                        .collect();
+                    let text = nodes
+                        .iter()
+                        .map(|(node, bytes)| format!("node {node}: {}", Bytes(*bytes as f64)));
+                    (Value::List(list), text.collect::<Vec<_>>().join(", "))
+                },
+            ),
+            Entry::new(
+                section,
+                "memory.node_distances",
+                "NUMA distances",
+                &self.distances,
+                |rows| show_distances(rows),
+            ),
+        ]
     }
 }
 
@@ -277,6 +296,35 @@ fn nodes(source: &Source) -> Fact<Vec<(u32, u64)>> {
         true => Fact::unknown(format!("{folder} lists none")),
         false => Fact::known(nodes, folder),
     }
+}
+
+/// The rows of the kernel's table of distances, in the order of the nodes.
+fn distances(source: &Source) -> Fact<Vec<Vec<u32>>> {
+    let folder = "/sys/devices/system/node";
+    let row = |node: u32| {
+        let text = source.text(&format!("{folder}/node{node}/distance"));
+        let numbers = text.value()?.split_whitespace();
+        numbers.map(|number| number.parse().ok()).collect()
+    };
+    let rows: Option<Vec<Vec<u32>>> = topology::nodes(source)
+        .into_iter()
+        .map(|(node, _)| row(node))
+        .collect();
+    match rows {
+        Some(rows) if !rows.is_empty() => Fact::known(rows, format!("{folder}/node*/distance")),
+        _ => Fact::unknown(format!("{folder}/node*/distance: not there for every node")),
+    }
+}
+
+/// `10 21 | 21 10`: a row for each node.
+fn show_distances(rows: &[Vec<u32>]) -> (Value, String) {
+    let list = |row: &Vec<u32>| Value::List(row.iter().map(|&far| Value::count(far)).collect());
+    let text = |row: &Vec<u32>| row.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+    let texts: Vec<String> = rows.iter().map(text).collect();
+    (
+        Value::List(rows.iter().map(list).collect()),
+        texts.join(" | "),
+    )
 }
 
 /// The word in brackets: `always [madvise] never`.

@@ -21,12 +21,15 @@ mod fixtures;
 mod hostile;
 mod leaves;
 mod memory;
+mod memory_devices;
 mod microarchitecture;
 mod page;
 mod processor;
 mod recording;
 mod source;
 mod system;
+mod thermal;
+mod tlb;
 mod topology;
 mod trial;
 
@@ -37,11 +40,14 @@ pub use entry::{Entry, Section, Value};
 pub use fact::Fact;
 pub use features::{Feature, Features, Group, State};
 pub use memory::Memory;
+pub use memory_devices::{Device, MemoryDevices};
 pub use page::{Style, page};
 pub use processor::Processor;
 pub use recording::{RecordingError, parse as parse_recording, write as write_recording};
 pub use source::{Source, format_cpu_list, parse_cpu_list};
 pub use system::System;
+pub use thermal::Thermal;
+pub use tlb::Tlb;
 pub use topology::{CoreKind, Cpu, Topology};
 
 use crate::units::Bytes;
@@ -60,12 +66,18 @@ pub struct Machine {
     pub quota: Fact<Option<f64>>,
     /// Every cache instance.
     pub caches: Fact<Vec<Cache>>,
+    /// The translation caches for data.
+    pub tlbs: Fact<Vec<Tlb>>,
     /// Instruction sets, in the CPU and enabled by the system.
     pub features: Features,
     /// Frequencies as stated.
     pub clocks: Clocks,
+    /// What heat limits.
+    pub thermal: Thermal,
     /// Memory and its limits.
     pub memory: Memory,
+    /// The modules that memory is made of.
+    pub memory_devices: MemoryDevices,
     /// Kernel and mitigations.
     pub system: System,
     /// What perf offers.
@@ -85,9 +97,12 @@ impl Machine {
         Machine {
             processor: processor::read(source),
             caches: caches::read(source, &topology),
+            tlbs: tlb::read(source),
             features: features::read(source),
             clocks: clocks::read(source, &topology),
+            thermal: thermal::read(source, &topology),
             memory: memory::read(source, &limits),
+            memory_devices: memory_devices::read(source),
             system: system::read(source),
             counters: counters::read(source),
             affinity: source.affinity.clone(),
@@ -239,9 +254,12 @@ impl Machine {
                 nothing,
             ));
         }
+        entries.extend(tlb::entries(&self.tlbs));
         entries.extend(self.features.entries());
         entries.extend(self.clocks.entries());
+        entries.extend(self.thermal.entries());
         entries.extend(self.memory.entries());
+        entries.extend(self.memory_devices.entries());
         entries.extend(self.system.entries());
         entries.extend(self.counters.entries());
         entries

@@ -5,9 +5,11 @@
 
 mod machine;
 mod reason;
+mod verification;
 
 pub use machine::{Cache, Cpu, Fact, Feature, Machine, Summary};
 pub use reason::reason;
+pub use verification::{Check, Verdict, Verification};
 
 use serde::{Deserialize, Serialize};
 

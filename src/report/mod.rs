@@ -22,7 +22,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::atomic;
-use crate::record::Run;
+use crate::record::{Machine, Run, SCHEMA};
 
 /// A rendered report.
 #[derive(Clone, Debug)]
@@ -65,6 +65,30 @@ pub fn render(run: &Run) -> Page {
         html: html::page(run),
         pictures,
     }
+}
+
+/// The topology of a machine as an SVG file of its own.
+///
+/// # Errors
+/// Why there is no picture: the machine lists no CPU.
+pub fn topology(machine: &Machine) -> Result<String, String> {
+    let run = Run {
+        schema: SCHEMA.to_owned(),
+        id: String::new(),
+        started: String::new(),
+        elapsed_seconds: 0.0,
+        command: Vec::new(),
+        version: String::new(),
+        commit: None,
+        machine: machine.clone(),
+        config: serde_json::Value::Null,
+        metrics: Vec::new(),
+        series: Vec::new(),
+        notes: Vec::new(),
+    };
+    let chart = charts::topology::CHART;
+    let drawn = chart.drawn(&view::View::new(&run, None))?;
+    Ok(drawn.wide.standalone(chart.title))
 }
 
 fn files(view: &view::View<'_>, subject: charts::Subject, suffix: &str) -> Vec<(String, String)> {

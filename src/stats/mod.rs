@@ -4,10 +4,15 @@
 //! rebuilt from the same samples shows the same intervals.
 
 pub mod bootstrap;
+pub mod change_points;
 pub mod compare;
 pub mod fits;
 pub mod outliers;
+pub mod staircase;
 pub mod summary;
+
+#[cfg(test)]
+mod testing;
 
 pub use bootstrap::Interval;
 pub use compare::Comparison;

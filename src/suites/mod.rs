@@ -17,6 +17,7 @@ pub mod quantity;
 mod recorder;
 pub mod simd;
 mod training;
+pub mod verify;
 
 #[cfg(test)]
 mod testing;

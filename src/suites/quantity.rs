@@ -45,6 +45,8 @@ quantities! {
     FLOPS_PER_CYCLE = "flops_per_cycle", "FLOP/cycle", Higher;
     /// Latency of one load.
     NANOSECONDS = "nanoseconds", "ns", Lower;
+    /// Latency of one load, in cycles of the core.
+    CYCLES = "cycles", "cycles", Lower;
     /// Largest resident memory.
     PEAK_RSS_BYTES = "peak_rss_bytes", "bytes", Lower;
     /// Resident memory.

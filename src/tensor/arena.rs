@@ -53,6 +53,15 @@ impl Arena {
     /// Maps room for `len` values. Pages come into being, zeroed, when first touched; huge pages are asked for where the
     /// arena fills at least one.
     pub fn new(len: usize) -> Result<Arena, ArenaError> {
+        Arena::mapped(len, libc::MADV_HUGEPAGE)
+    }
+
+    /// The same, but the system is asked for 4 KB pages: for measuring what they cost.
+    pub fn on_small_pages(len: usize) -> Result<Arena, ArenaError> {
+        Arena::mapped(len, libc::MADV_NOHUGEPAGE)
+    }
+
+    fn mapped(len: usize, pages: libc::c_int) -> Result<Arena, ArenaError> {
         let wanted = (len * size_of::<f32>()).max(1);
         let huge = wanted >= HUGE_PAGE;
         let bytes = if huge {
@@ -87,11 +96,7 @@ impl Arena {
         if huge {
             // SAFETY: the range lies in the mapping; the call only advises, and a refusal costs nothing but speed.
             unsafe {
-                libc::madvise(
-                    start.as_ptr(),
-                    wanted.next_multiple_of(HUGE_PAGE),
-                    libc::MADV_HUGEPAGE,
-                );
+                libc::madvise(start.as_ptr(), wanted.next_multiple_of(HUGE_PAGE), pages);
             }
         }
         let mapping = Mapping {

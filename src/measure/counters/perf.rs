@@ -377,6 +377,85 @@ mod tests {
         }
     }
 
+    /// Lets `perf_event_open` fail with `errno` on the calling thread from here on: a seccomp filter of four instructions.
+    fn refuse_perf_events(errno: i32) {
+        let step = |code: u32, jt, jf, k| libc::sock_filter {
+            code: code as u16,
+            jt,
+            jf,
+            k,
+        };
+        let mut filter = [
+            // The number of the system call is the first word of what a filter is given.
+            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+            step(
+                libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+                0,
+                1,
+                libc::SYS_perf_event_open as u32,
+            ),
+            step(
+                libc::BPF_RET | libc::BPF_K,
+                0,
+                0,
+                libc::SECCOMP_RET_ERRNO | errno as u32,
+            ),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog {
+            len: filter.len() as u16,
+            filter: filter.as_mut_ptr(),
+        };
+        // SAFETY: the first call takes plain numbers; the second copies the program, which lives until it returns.
+        let installed = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0
+        };
+        assert!(installed, "{}", io::Error::last_os_error());
+    }
+
+    #[test]
+    fn a_kernel_that_refuses_becomes_a_reason_and_never_a_zero() {
+        let refused = |errno: i32| {
+            let on_its_own_thread = std::thread::spawn(move || {
+                let own = std::fs::read_link("/proc/thread-self").unwrap();
+                let own = own.file_name().unwrap().to_str().unwrap().parse().unwrap();
+                refuse_perf_events(errno);
+                let mut counting = Counting::open(&SOFTWARE, &[own]);
+                counting.start();
+                let readings = counting.stop();
+                let reasons = readings
+                    .into_iter()
+                    .map(|reading| reading.tally.unwrap_err());
+                reasons.collect::<Vec<Missing>>()
+            });
+            on_its_own_thread.join().unwrap()
+        };
+        let paranoid = paranoid();
+        for (errno, missing) in [
+            (libc::ENOENT, Missing::NotOffered),
+            (libc::EOPNOTSUPP, Missing::NotOffered),
+            (libc::EMFILE, Missing::TooManyFiles),
+            (libc::EINVAL, Missing::Invalid),
+            (libc::EBUSY, Missing::Busy),
+            (libc::ENOSYS, Missing::NoPerf),
+            (libc::EIO, Missing::Refused { errno: libc::EIO }),
+        ] {
+            let reasons = refused(errno);
+            assert_eq!(reasons, vec![missing; SOFTWARE.counters.len()], "{errno}");
+        }
+        for errno in [libc::EACCES, libc::EPERM] {
+            for (reason, counter) in refused(errno).into_iter().zip(SOFTWARE.counters) {
+                let expected = if in_kernel(counter.event) {
+                    Missing::KernelOnly
+                } else {
+                    Missing::NotPermitted { paranoid }
+                };
+                assert_eq!(reason, expected, "{}", counter.name);
+            }
+        }
+    }
+
     #[test]
     fn a_second_pass_starts_at_zero() {
         let threads = process::threads().unwrap();

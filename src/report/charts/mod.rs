@@ -17,7 +17,7 @@ mod speedup;
 mod step_breakdown;
 mod step_times;
 mod thread_efficiency;
-mod topology;
+pub(crate) mod topology;
 mod vector_kernels;
 
 use maud::Markup;

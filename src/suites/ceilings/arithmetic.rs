@@ -93,6 +93,16 @@ impl Peak {
         }
     }
 
+    /// FLOP of the first thread in each of its cycles, one number a window.
+    pub(in crate::suites) fn flops_per_cycle(&self, clock: &Clock) -> Vec<f64> {
+        let flops = vec::fma_chain_flops(self.isa, self.turns);
+        let rate = |window: &Window| {
+            let cycles = clock.seconds(window.start, window.end) * window.note;
+            (cycles > 0.0).then(|| flops / cycles)
+        };
+        self.windows[0].iter().filter_map(rate).collect()
+    }
+
     /// Frequencies that the threads saw, in hertz.
     pub(in crate::suites) fn frequencies(&self) -> Vec<f64> {
         self.windows

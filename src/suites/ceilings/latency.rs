@@ -2,13 +2,17 @@
 
 use super::bandwidth::sizes;
 use crate::kernels::vec;
+use crate::measure::clock::Clock;
 use crate::stats::bootstrap::median_interval;
 use crate::suites::quantity::NANOSECONDS;
 use crate::suites::{Context, Curve, SuiteError};
-use crate::tensor::Arena;
+use crate::tensor::{Arena, ArenaError, Region};
 
 /// Loads in one window: half a millisecond to two in memory, 25 us in L1.
 const STEPS: usize = 20_000;
+
+/// A chain that meets every cache line.
+pub(in crate::suites) const LINE_BYTES: u64 = 64;
 
 /// Loads that bring a working set into its caches.
 const MOST_WARMING: usize = 1 << 20;
@@ -19,13 +23,69 @@ const LARGEST: u64 = 1 << 30;
 /// L3 assumed where the machine does not tell.
 const UNKNOWN_L3: u64 = 32 << 20;
 
+/// Bytes of one place of the chain: of an f32.
+const PLACE: u64 = 4;
+
+/// A chain of dependent loads through a working set, laid anew for each size.
+#[derive(Debug)]
+pub(in crate::suites) struct Chain {
+    buffer: Region,
+    /// Places that the chain goes through.
+    part: usize,
+    /// Where it has come to.
+    place: usize,
+}
+
+/// The pages under a chain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::suites) enum Pages {
+    /// 4 KB.
+    Small,
+    /// 2 MB, where the system gives them.
+    Large,
+}
+
+impl Chain {
+    /// Memory for working sets of up to `bytes`.
+    pub(in crate::suites) fn new(bytes: u64, pages: Pages) -> Result<Self, ArenaError> {
+        let places = ((bytes / PLACE) as usize).next_multiple_of(16);
+        let mut arena = match pages {
+            Pages::Small => Arena::on_small_pages(places)?,
+            Pages::Large => Arena::new(places)?,
+        };
+        Ok(Self {
+            buffer: arena.take(places),
+            part: 16,
+            place: 0,
+        })
+    }
+
+    /// Leads the chain through one place in every `stride` bytes of the first `bytes`, in random order, and walks it once, or as
+    /// far as brings the caches into their state.
+    pub(in crate::suites) fn lay(&mut self, bytes: u64, stride: u64) {
+        self.part = (bytes / PLACE) as usize;
+        let stride = (stride / PLACE) as usize;
+        let part = &mut self.buffer[..self.part];
+        vec::chase_links(part, stride, bytes);
+        self.place = vec::chase(part, 0, (part.len() / stride).min(MOST_WARMING));
+    }
+
+    /// Seconds of a load, over `steps` of them.
+    pub(in crate::suites) fn window(&mut self, clock: &Clock, steps: usize) -> f64 {
+        let start = clock.now();
+        self.place = vec::chase(&self.buffer[..self.part], self.place, steps);
+        let seconds = clock.since(start);
+        std::hint::black_box(self.place);
+        seconds / steps as f64
+    }
+}
+
 pub(super) fn measure(context: &mut Context) -> Result<(), SuiteError> {
     context.say("ceilings: latency over working sets");
     let memory = context.machine.usable_memory_bytes().unwrap_or(LARGEST) / 4;
     let l3 = context.machine.l3_bytes().unwrap_or(UNKNOWN_L3);
     let largest = (4 * l3).min(memory).min(LARGEST);
-    let values = (largest / 4) as usize;
-    let mut buffer = Arena::new(values.next_multiple_of(16))?.take(values);
+    let mut chain = Chain::new(largest, Pages::Large)?;
     let pool = context.pool(1)?;
     let count = context.experiment.effort.samples(5);
     let mut curve = Curve::over("bytes");
@@ -33,18 +93,11 @@ pub(super) fn measure(context: &mut Context) -> Result<(), SuiteError> {
         if context.stopped() {
             break;
         }
-        let (clock, part) = (context.clock, &mut buffer[..(bytes / 4) as usize]);
-        let samples = pool.install(|| {
-            vec::chase_links(part, bytes);
-            let mut place = vec::chase(part, 0, (part.len() / 16).min(MOST_WARMING));
-            let window = |_| {
-                let start = clock.now();
-                place = vec::chase(part, place, STEPS);
-                clock.since(start) / STEPS as f64 * 1e9
-            };
-            let samples: Vec<f64> = (0..count).map(window).collect();
-            std::hint::black_box(place);
-            samples
+        let clock = context.clock;
+        let samples: Vec<f64> = pool.install(|| {
+            chain.lay(bytes, LINE_BYTES);
+            let window = |_| chain.window(clock, STEPS) * 1e9;
+            (0..count).map(window).collect()
         });
         if let Some(interval) = median_interval(&samples, bytes) {
             curve.push(bytes as f64, interval);

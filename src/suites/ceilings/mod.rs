@@ -5,7 +5,7 @@
 
 pub(super) mod arithmetic;
 mod bandwidth;
-mod latency;
+pub(super) mod latency;
 pub(super) mod windows;
 
 use super::quantity::GHZ;

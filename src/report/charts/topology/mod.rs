@@ -13,7 +13,7 @@ use crate::report::values::many;
 use crate::report::view::{Input, View};
 
 /// The row of the list.
-pub(super) const CHART: Chart = Chart {
+pub(crate) const CHART: Chart = Chart {
     id: "topology",
     title: "Topology",
     how_to_read: "A box shares what its label names among all that it holds; filled squares are the logical CPUs that this run may use.",
