@@ -18,6 +18,7 @@ use crate::train::budget::{self, Sizes};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::data::Cut;
 use crate::train::digest::hexadecimal;
+use crate::train::guard::Guard;
 use crate::train::run::{self, Events, Run, Settings};
 use crate::train::run_folder::{self, RunFolder, RunFolderError};
 use crate::train::schedule::Schedule;
@@ -202,6 +203,8 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
             weight_decay: training.weight_decay as f32,
             clip_norm: training.clip_norm.map(|norm| norm as f32),
         },
+        dropout: training.dropout as f32,
+        recompute: training.recompute,
         isa: workers.isa,
         caches: workers.caches,
         workers: workers.pool.cpus().len(),
@@ -355,7 +358,11 @@ fn state(now: Identity, newest: Option<&Checkpoint>) -> Result<State, Failure> {
     let Some(checkpoint) = newest else {
         return Ok(State::new(now));
     };
-    let was = &checkpoint.state.identity;
+    let mut was = checkpoint.state.identity.clone();
+    // A run of an earlier version does not name the keys that came since: they have their defaults.
+    if let Ok(config) = Config::from_json(&was.config.to_string()) {
+        was.config = config.effective();
+    }
     let conflicts = was.conflicts(&now);
     if !conflicts.is_empty() {
         let what = format!(
@@ -403,6 +410,11 @@ fn settings(config: &Config, data: &Dataset) -> Settings {
         checkpoint_every: training.checkpoint_every.map(|every| every as u64),
         keep_checkpoints: training.keep_checkpoints,
         schedule: schedule(config, steps),
+        guard: Guard {
+            spike_sigmas: training.spike_sigmas,
+            window: training.spike_window,
+            most_skips: training.max_skips as u32,
+        },
     }
 }
 

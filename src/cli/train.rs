@@ -171,10 +171,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 fn explain(error: RunError, prepared: &Prepared) -> Failure {
     let folder = prepared.folder.path().display();
     let help = match &error {
-        RunError::Diverged { .. } => format!(
-            "the checkpoints in {folder} are from before; start again with a smaller training.learning_rate or a longer \
-             training.warmup_steps"
-        ),
+        RunError::Diverged { last_good, .. } => {
+            let kept = match last_good {
+                Some(path) => format!("{} is from before and as it was", path.display()),
+                None => format!("{folder} holds no checkpoint from before"),
+            };
+            format!(
+                "{kept}; start again with a smaller training.learning_rate or a longer training.warmup_steps, or raise \
+                 training.max_skips or training.spike_sigmas where the text is to blame"
+            )
+        }
         RunError::Checkpoint(_) | RunError::Log { .. } => {
             format!(
                 "what was saved before is untouched: make room, then `loopos train --resume --out {folder}`"

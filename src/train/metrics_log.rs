@@ -21,8 +21,11 @@ pub struct StepRecord {
     pub tokens_per_second: f64,
     /// Wall seconds of the step.
     pub seconds: f64,
-    /// Whether the update was left out because loss or gradient was not finite.
+    /// Whether the update was left out.
     pub skipped: bool,
+    /// Why, where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip_reason: Option<String>,
 }
 
 /// What one validation found.
@@ -104,6 +107,7 @@ mod tests {
             tokens_per_second: 100.0,
             seconds: 0.5,
             skipped: true,
+            skip_reason: Some("its loss or gradient is not finite".to_owned()),
         }
     }
 

@@ -3,6 +3,7 @@
 //! [`run`] is the loop; what it drives, asks and keeps lies in the other files.
 
 pub mod data;
+pub mod guard;
 pub mod schedule;
 
 mod optimizer;

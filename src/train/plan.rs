@@ -45,6 +45,11 @@ pub struct Plan {
     pub micro_batch: usize,
     /// AdamW.
     pub optimizer: Optimizer,
+    /// Share of values dropped in training, in 0..1.
+    pub dropout: f32,
+    /// Keep the inputs of blocks alone, and compute the rest of their activations again in the backward pass: less memory for a
+    /// quarter to a third more work, and the same bits.
+    pub recompute: bool,
     /// The kernels' ISA.
     pub isa: Isa,
     /// Caches that a thread can count on.
@@ -121,6 +126,7 @@ impl Plan {
             sequences: self.micro_batch,
             length: self.length,
             chunk,
+            recompute: self.recompute,
         }
     }
 
