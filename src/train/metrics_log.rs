@@ -43,6 +43,7 @@ pub struct ValidationRecord {
 #[derive(Debug)]
 pub struct MetricsLog {
     file: File,
+    line: Vec<u8>,
 }
 
 impl MetricsLog {
@@ -60,7 +61,8 @@ impl MetricsLog {
         let valid = bytes_up_to(&file, step)?;
         // Cutting off a tail cannot leave a broken line behind, so this needs no temporary file.
         file.set_len(valid)?;
-        Ok(MetricsLog { file })
+        let line = Vec::new();
+        Ok(MetricsLog { file, line })
     }
 
     /// Appends a line in a single write: readers never see half of it.
@@ -68,9 +70,10 @@ impl MetricsLog {
     /// # Errors
     /// When the disk does not take it.
     pub fn append(&mut self, record: &impl Serialize) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        self.file.write_all(&line)
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, record)?;
+        self.line.push(b'\n');
+        self.file.write_all(&self.line)
     }
 }
 

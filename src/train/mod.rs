@@ -24,5 +24,5 @@ pub mod state;
 pub mod tensor_file;
 
 pub use data::{Batch, Dataset};
-pub use plan::{MemoryPlan, Optimizer, Plan};
+pub use plan::{MICRO_BATCH_TOKENS, MemoryPlan, Optimizer, Plan, RoleMemory};
 pub use trainer::{StepReport, Trainer, TrainerError};

@@ -137,6 +137,8 @@ impl Run<'_> {
         let plan = self.trainer.plan();
         let mut batch = Batch::new(plan.batch, plan.length);
         let mut sorted = Vec::with_capacity(self.settings.guard.window);
+        let losses = &mut self.state.recent_losses;
+        losses.reserve(self.settings.guard.window.saturating_sub(losses.len()));
         let mut saved = self.checkpoint.take().map(|path| (self.state.step, path));
         let finished = loop {
             if self.validation_is_due() {

@@ -6,7 +6,7 @@ use super::{
     data::Batch,
     guard::Skip,
     optimizer::{global_norm, update},
-    plan::Plan,
+    plan::{Plan, RoleMemory},
 };
 use crate::{
     kernels::Team,
@@ -61,6 +61,10 @@ pub struct Trainer {
     partial: Vec<f64>,
     seed: u64,
     updates: u64,
+    /// The memory that the parts above lie in, by role.
+    arenas: Vec<(&'static str, Arena)>,
+    /// Most bytes of each role that were seen in memory.
+    peaks: [Option<usize>; 6],
 }
 
 impl Trainer {
@@ -68,32 +72,59 @@ impl Trainer {
     pub fn new(plan: &Plan, pool: Arc<Pool>, seed: u64) -> Result<Trainer, TrainerError> {
         plan.shape.check()?;
         let layout = Layout::new(&plan.shape);
-        let zeros = || -> Result<Parameters, ArenaError> {
-            Ok(Parameters::zeros(&layout, &mut Arena::new(layout.len)?))
+        let mut arenas = Vec::new();
+        let mut arena = |role, len| -> Result<Arena, ArenaError> {
+            let arena = Arena::new(len)?;
+            arenas.push((role, arena.share()));
+            Ok(arena)
         };
-        let mut parameters = zeros()?;
+        let mut parameters = Parameters::zeros(&layout, &mut arena("parameters", layout.len)?);
         parameters.initialize(seed);
-        let activations = plan.activations();
-        let packed = Packed::new(
-            plan.isa,
-            &plan.shape,
-            &mut Arena::new(Packed::len(plan.isa, &plan.shape))?,
-        );
+        let gradients = Parameters::zeros(&layout, &mut arena("gradients", layout.len)?);
+        let first = Parameters::zeros(&layout, &mut arena("moments", layout.len)?);
+        let second = Parameters::zeros(&layout, &mut arena("moments", layout.len)?);
+        let (isa, shape) = (plan.isa, &plan.shape);
+        let mut panels = arena("panels", Packed::len(isa, shape))?;
+        let sizes = plan.activations();
+        let mut activations = arena("activations", sizes.activations_len())?;
+        let mut scratch = arena("workspace", sizes.scratch_len())?;
         Ok(Trainer {
             plan: *plan,
             pool,
             parameters,
-            gradients: zeros()?,
+            gradients,
             unspent: false,
-            first: zeros()?,
-            second: zeros()?,
-            packed,
+            first,
+            second,
+            packed: Packed::new(isa, shape, &mut panels),
             packed_at: None,
-            activations: activations.activations(&mut Arena::new(activations.activations_len())?),
-            scratch: activations.scratch(&mut Arena::new(activations.scratch_len())?),
+            activations: sizes.activations(&mut activations),
+            scratch: sizes.scratch(&mut scratch),
             partial: Vec::new(),
             seed,
             updates: 0,
+            arenas,
+            peaks: [None; 6],
+        })
+    }
+
+    /// The memory of each role: planned, in use now, and at most. Some system calls; not for every step.
+    pub fn memory(&mut self) -> [RoleMemory; 6] {
+        let (arenas, mut peaks) = (&self.arenas, self.peaks.iter_mut());
+        self.plan.memory().roles().map(|(role, planned)| {
+            let of_role = arenas.iter().filter(|(of, _)| *of == role);
+            let used = of_role.map(|(_, arena)| arena.resident_bytes()).sum();
+            let mut peak = used;
+            if let Some(before) = peaks.next() {
+                *before = (*before).max(used);
+                peak = *before;
+            }
+            RoleMemory {
+                role,
+                planned,
+                used,
+                peak,
+            }
         })
     }
 

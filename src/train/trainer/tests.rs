@@ -263,3 +263,24 @@ fn recomputed_activations_are_the_same_bits_in_less_memory() {
         }
     }
 }
+
+#[test]
+fn memory_is_planned_before_and_used_from_the_first_step_on() {
+    let mut trainer = trainer(Isa::best(), 1, 2);
+    let of = |memory: &[RoleMemory; 6], role| *memory.iter().find(|of| of.role == role).unwrap();
+    let before = trainer.memory();
+    assert_eq!(of(&before, "gradients").used, Some(0));
+    assert_eq!(of(&before, "moments").used, Some(0));
+    trainer.step(&batch(), 1e-2, &mut Unobserved);
+    let after = trainer.memory();
+    let planned: usize = after.iter().map(|role| role.planned).sum();
+    assert_eq!(planned, trainer.plan().memory().total());
+    for role in after {
+        assert!(role.used.unwrap() > 0, "{role:?}");
+        assert!(role.used.unwrap() <= role.planned, "{role:?}");
+        assert!(role.peak >= role.used, "{role:?}");
+    }
+    for role in ["parameters", "gradients", "moments"] {
+        assert_eq!(of(&after, role).used, Some(of(&after, role).planned));
+    }
+}
