@@ -220,3 +220,69 @@ fn a_folder_has_one_run_at_a_time() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_run_whose_loss_is_lost_ends_with_its_last_good_checkpoint() {
+    let place = Workplace::new();
+    let settings = [
+        "training.spike_sigmas=0.1",
+        "training.spike_window=6",
+        "training.max_skips=1",
+        "training.checkpoint_every=1",
+    ];
+    let arguments: Vec<&str> = settings
+        .iter()
+        .flat_map(|setting| ["--set", setting])
+        .collect();
+    let failed = output(place.train("run", &arguments), 1);
+    let log = String::from_utf8(failed.stderr).unwrap();
+    assert!(
+        log.contains("the loss is lost: 1 steps in a row") && log.contains("is a spike"),
+        "{log}"
+    );
+    let (step, path) = newest(&place.path("run")).unwrap();
+    assert!(
+        log.contains(&format!(
+            "{} is from before",
+            path.strip_prefix(place.path("")).unwrap().display()
+        )),
+        "{log}"
+    );
+    let metrics = fs::read_to_string(place.path("run/metrics.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    assert_eq!(last["skipped"], true);
+    assert!(last["skip_reason"].as_str().unwrap().contains("spike"));
+    assert!(step < last["step"].as_u64().unwrap());
+    // It goes on from there, with what was to blame put right.
+    let bound = format!("training.max_steps={}", step + 2);
+    let more = ["--resume", "--set", &bound, "--set", "training.max_skips=9"];
+    let arguments = [&more[..], &arguments[..4]].concat();
+    output(place.train("run", &arguments), 0);
+}
+
+#[test]
+fn a_plan_is_explained_without_training() {
+    let place = Workplace::new();
+    let explained = output(
+        place.train("run", &["--explain", "--set", "training.dropout=0.1"]),
+        0,
+    );
+    let text = String::from_utf8(explained.stdout).unwrap();
+    for words in [
+        "1: as asked for",
+        "4 sequences x 16 tokens = 64 tokens",
+        "4 sequences at a time, 1 times a step: the most that divide the batch",
+        "0.1 of the embedding",
+        "1,000,000 steps, 64,000,000 tokens",
+        "constant: 1.00e-2 at step 1",
+        "5 steps in a row end the run",
+        "planned:",
+        "parameters",
+        "moments",
+        "workspace",
+        "activations with training.recompute: ",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+    }
+    assert!(!place.path("run").exists(), "it began a run");
+}

@@ -118,6 +118,8 @@ fn plan(arguments: &Arguments, trained: &Trained, workers: &Workers) -> Result<P
         length,
         micro_batch,
         optimizer: Optimizer::default(),
+        dropout: 0.0,
+        recompute: false,
         isa: workers.isa,
         caches: workers.caches,
         workers: workers.pool.cpus().len(),

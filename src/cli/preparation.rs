@@ -1,6 +1,8 @@
 //! What a training run needs, made ready and checked before its first step: threads, memory, disk, text, and the state it starts
 //! from.
 
+mod settings;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,19 +13,19 @@ use super::text_source::{self, Text, Vocabulary, say};
 use super::trained::{Trained, shape, tokenizer_of};
 use super::workers::Workers;
 use crate::atomic;
-use crate::config::{Config, Rule};
+use crate::config::Config;
 use crate::model::{Layout, Shape};
-use crate::text::{Key, Tokenizer};
+use crate::text::{Key, Tokenizer, Tokens};
 use crate::train::budget::{self, Sizes};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::data::Cut;
 use crate::train::digest::hexadecimal;
 use crate::train::run::{self, Events, Run, Settings};
 use crate::train::run_folder::{self, RunFolder, RunFolderError};
-use crate::train::schedule::Schedule;
 use crate::train::state::{Identity, NO_TOKENIZER, State};
 use crate::train::{Dataset, Optimizer, Plan, Trainer};
 use crate::units::{Bytes, grouped};
+pub(crate) use settings::settings;
 
 /// A run that can go.
 pub(crate) struct Prepared {
@@ -116,13 +118,7 @@ fn start(
     crate::tensor::return_freed_memory();
     let now = identity(config, workers, tokenizer.as_ref(), &key);
     let state = state(now, newest.as_ref())?;
-    let cut = Cut {
-        length: config.training.max_length,
-        batch: config.training.batch_size,
-        validation: config.training.validation_split,
-        seed: config.training.seed,
-    };
-    let data = Dataset::new(Arc::new(tokens), cut).map_err(Failure::wrong_use)?;
+    let data = dataset(config, tokens)?;
     let pool = Arc::clone(&workers.pool);
     let mut trainer = Trainer::new(plan, pool, config.training.seed).map_err(Failure::failed)?;
     if let Some(checkpoint) = &newest {
@@ -155,6 +151,23 @@ impl Prepared {
         }
     }
 
+    /// The memory of the trainer by role: in use, of what was planned.
+    pub(crate) fn memory(&mut self) -> String {
+        let roles = self.trainer.memory();
+        let sum = |bytes: usize| Bytes(bytes as f64);
+        let planned: usize = roles.iter().map(|role| role.planned).sum();
+        let Some(peak) = roles.iter().map(|role| role.peak).sum::<Option<usize>>() else {
+            return format!("{} planned", sum(planned));
+        };
+        let each = roles.map(|role| format!("{} {}", role.role, sum(role.peak.unwrap_or(0))));
+        format!(
+            "{} of {} planned: {}",
+            sum(peak),
+            sum(planned),
+            each.join(", ")
+        )
+    }
+
     /// What is about to happen, for the log.
     pub(crate) fn describe(&self) -> String {
         let plan = self.trainer.plan();
@@ -184,6 +197,20 @@ impl Prepared {
     }
 }
 
+/// A text cut as the configuration says.
+///
+/// # Errors
+/// When it is too short for one sequence.
+pub(crate) fn dataset(config: &Config, tokens: Tokens) -> Result<Dataset, Failure> {
+    let cut = Cut {
+        length: config.training.max_length,
+        batch: config.training.batch_size,
+        validation: config.training.validation_split,
+        seed: config.training.seed,
+    };
+    Dataset::new(Arc::new(tokens), cut).map_err(Failure::wrong_use)
+}
+
 /// The sizes of the configuration, on these workers.
 pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
     let training = &config.training;
@@ -202,6 +229,8 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
             weight_decay: training.weight_decay as f32,
             clip_norm: training.clip_norm.map(|norm| norm as f32),
         },
+        dropout: training.dropout as f32,
+        recompute: training.recompute,
         isa: workers.isa,
         caches: workers.caches,
         workers: workers.pool.cpus().len(),
@@ -355,7 +384,11 @@ fn state(now: Identity, newest: Option<&Checkpoint>) -> Result<State, Failure> {
     let Some(checkpoint) = newest else {
         return Ok(State::new(now));
     };
-    let was = &checkpoint.state.identity;
+    let mut was = checkpoint.state.identity.clone();
+    // A run of an earlier version does not name the keys that came since: they have their defaults.
+    if let Ok(config) = Config::from_json(&was.config.to_string()) {
+        was.config = config.effective();
+    }
     let conflicts = was.conflicts(&now);
     if !conflicts.is_empty() {
         let what = format!(
@@ -390,75 +423,4 @@ fn write_beside(
         }
     }
     Ok(())
-}
-
-fn settings(config: &Config, data: &Dataset) -> Settings {
-    let training = &config.training;
-    let all = data.steps(training.num_epochs);
-    let steps = training.max_steps.map_or(all, |most| most.min(all));
-    Settings {
-        steps: steps as u64,
-        validation_every: training.validation_every.map(|every| every as u64),
-        validation_batches: training.validation_batches,
-        checkpoint_every: training.checkpoint_every.map(|every| every as u64),
-        keep_checkpoints: training.keep_checkpoints,
-        schedule: schedule(config, steps),
-    }
-}
-
-/// The configuration's schedule for a run of `steps`.
-fn schedule(config: &Config, steps: usize) -> Schedule {
-    let rate = config.training.learning_rate;
-    match config.training.schedule.rule() {
-        Rule::Constant => Schedule::Constant { rate },
-        Rule::WarmupCosine { min_ratio } => Schedule::WarmupCosine {
-            peak: rate,
-            min: rate * min_ratio,
-            warmup: config.warmup_steps(steps) as u64,
-            steps: steps as u64,
-        },
-        Rule::CosineRestarts {
-            min_ratio,
-            first,
-            growth,
-        } => Schedule::CosineRestarts {
-            max: rate,
-            min: rate * min_ratio,
-            first: first as f64,
-            growth,
-        },
-        Rule::Plateau {
-            min_ratio,
-            factor,
-            patience,
-            threshold,
-        } => Schedule::Plateau {
-            rate,
-            factor,
-            patience,
-            threshold,
-            min: rate * min_ratio,
-        },
-        Rule::OneCycle {
-            rising,
-            start_divisor,
-            end_divisor,
-        } => Schedule::OneCycle {
-            max: rate,
-            steps: steps as u64,
-            rising,
-            start_divisor,
-            end_divisor,
-        },
-        Rule::Exponential {
-            min_ratio,
-            gamma,
-            every,
-        } => Schedule::Exponential {
-            rate,
-            gamma,
-            every: every as u64,
-            min: rate * min_ratio,
-        },
-    }
 }

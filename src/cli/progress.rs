@@ -83,11 +83,9 @@ impl Progress {
 impl Events for Progress {
     fn step(&mut self, record: &StepRecord) {
         let before = *self.first.get_or_insert(record.step - 1);
-        if record.skipped {
-            self.line(&format!(
-                "step {}: skipped, its loss or gradient is not finite",
-                record.step
-            ));
+        if let Some(reason) = &record.skip_reason {
+            let (step, loss) = (record.step, record.loss);
+            self.line(&format!("step {step}: loss {loss:.4}, left out: {reason}"));
         } else {
             self.loss = record.loss;
         }

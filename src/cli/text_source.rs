@@ -73,7 +73,8 @@ pub(crate) fn read(data: Option<&str>, vocabulary: Vocabulary) -> Result<Text, F
     let cache = environment::cache_folder();
     let (tokenizer, tokens, warnings) = match vocabulary {
         Vocabulary::Known(tokenizer) => {
-            let (tokens, warnings) = text::tokens_of(&corpus, &tokenizer, cache.as_deref());
+            let (tokens, warnings) =
+                text::tokens_of(&corpus, &tokenizer, cache.as_deref()).map_err(no_text)?;
             (*tokenizer, tokens, warnings)
         }
         Vocabulary::Learnt(size) => {

@@ -1,5 +1,7 @@
 //! `loopos train`: train the model of a configuration on a text, with checkpoints that a killed run continues from.
 
+mod explain;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -23,6 +25,7 @@ Examples:
   loopos train --config autoregressive_training --set training.max_steps=500 --set training.batch_size=16
   loopos train --resume --out models/books
   loopos train --init gpt2/ --data books/ --out models/tuned
+  loopos train --config autoregressive_training --explain
   loopos train --config ids.json --tokens ids.txt --set model.vocab_size=101
 
 --init starts from the weights of a model: the folder of a run, one of its checkpoints, or a GPT-2 in Hugging Face's layout. Its
@@ -56,6 +59,9 @@ pub(crate) struct Arguments {
     /// Continue the run in the output folder from its newest checkpoint
     #[arg(long)]
     resume: bool,
+    /// Print the plan of the run and why it is so: sizes, threads, schedule, memory. Does not train
+    #[arg(long, conflicts_with = "resume")]
+    explain: bool,
     /// Folder for the run [default: data.output_dir]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -151,6 +157,12 @@ fn wrong_config(error: ConfigError) -> Failure {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let config = arguments.config()?;
     config.method_ready().map_err(Failure::failed)?;
+    if arguments.explain {
+        io::stdout()
+            .lock()
+            .write_all(explain::explain(&config)?.as_bytes())?;
+        return Ok(Exit::Done);
+    }
     let mut prepared = preparation::prepare(&config, arguments.resume)?;
     say(&prepared.describe());
     let interrupt = Interrupt::install()?;
@@ -158,8 +170,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let mut progress = Progress::new(prepared.settings.steps, prepared.state.step);
     let outcome = prepared.run(&mut progress).go(interrupt.stop());
     progress.finish();
-    let summary = outcome.map_err(|error| explain(error, &prepared))?;
-    write_summary(&summary, &prepared, Seconds(begin.elapsed().as_secs_f64()))?;
+    let summary = outcome.map_err(|error| advise(error, &prepared))?;
+    write_summary(
+        &summary,
+        &mut prepared,
+        Seconds(begin.elapsed().as_secs_f64()),
+    )?;
     Ok(if summary.finished {
         Exit::Done
     } else {
@@ -168,13 +184,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 }
 
 /// What the reader can do about a run that failed.
-fn explain(error: RunError, prepared: &Prepared) -> Failure {
+fn advise(error: RunError, prepared: &Prepared) -> Failure {
     let folder = prepared.folder.path().display();
     let help = match &error {
-        RunError::Diverged { .. } => format!(
-            "the checkpoints in {folder} are from before; start again with a smaller training.learning_rate or a longer \
-             training.warmup_steps"
-        ),
+        RunError::Diverged { last_good, .. } => {
+            let kept = match last_good {
+                Some(path) => format!("{} is from before and as it was", path.display()),
+                None => format!("{folder} holds no checkpoint from before"),
+            };
+            format!(
+                "{kept}; start again with a smaller training.learning_rate or a longer training.warmup_steps, or raise \
+                 training.max_skips or training.spike_sigmas where the text is to blame"
+            )
+        }
         RunError::Checkpoint(_) | RunError::Log { .. } => {
             format!(
                 "what was saved before is untouched: make room, then `loopos train --resume --out {folder}`"
@@ -184,9 +206,8 @@ fn explain(error: RunError, prepared: &Prepared) -> Failure {
     Failure::failed(error).help(help)
 }
 
-fn write_summary(summary: &Summary, prepared: &Prepared, elapsed: Seconds) -> io::Result<()> {
+fn write_summary(summary: &Summary, prepared: &mut Prepared, elapsed: Seconds) -> io::Result<()> {
     let (state, history) = (&summary.state, &summary.state.history);
-    let folder = prepared.folder.path().display();
     let mut stdout = io::stdout().lock();
     let word = if summary.finished {
         "trained"
@@ -217,7 +238,9 @@ fn write_summary(summary: &Summary, prepared: &Prepared, elapsed: Seconds) -> io
             "unigram entropy  {entropy:.4}: the loss of knowing only how frequent each token is"
         )?;
     }
+    writeln!(stdout, "memory           {}", prepared.memory())?;
     writeln!(stdout, "checkpoint       {}", summary.checkpoint.display())?;
+    let folder = prepared.folder.path().display();
     if summary.finished {
         writeln!(
             stdout,

@@ -117,9 +117,24 @@ pub struct Training {
     /// The global norm that gradients are scaled down to; `null` for no clipping.
     #[serde(default = "clip_norm")]
     pub clip_norm: Option<f64>,
-    /// Share of activations dropped. Only 0 exists.
+    /// Share of values that dropout drops, as GPT-2's `embd_pdrop` and `resid_pdrop` do: of the embedding, and of what attention
+    /// and MLP add to the residual stream. Attention probabilities (`attn_pdrop`) are not dropped. 0 costs nothing.
     #[serde(default)]
     pub dropout: f64,
+    /// Whether backward computes the activations of blocks again instead of keeping them: for long sequences, less memory for a
+    /// quarter to a third more work; the results are the same to the bit.
+    #[serde(default)]
+    pub recompute: bool,
+    /// A step is left out where its loss is so many standard deviations (estimated by the median absolute deviation) above the
+    /// median of the newest losses; `null` leaves out only what is not finite.
+    #[serde(default = "spike_sigmas")]
+    pub spike_sigmas: Option<f64>,
+    /// Newest losses that a loss is compared with; no loss is a spike before half as many are known.
+    #[serde(default = "spike_window")]
+    pub spike_window: usize,
+    /// Steps left out in a row after which the run ends, exit code 1.
+    #[serde(default = "max_skips")]
+    pub max_skips: usize,
     /// How the learning rate goes over the run.
     #[serde(default)]
     pub schedule: Schedule,
@@ -216,6 +231,18 @@ fn epsilon() -> f64 {
 
 fn clip_norm() -> Option<f64> {
     Some(1.0)
+}
+
+fn spike_sigmas() -> Option<f64> {
+    Some(10.0)
+}
+
+fn spike_window() -> usize {
+    100
+}
+
+fn max_skips() -> usize {
+    5
 }
 
 fn validation_split() -> f64 {

@@ -111,7 +111,7 @@ fn impossible_combinations_are_refused_all_at_once() {
         ("training.max_steps", "10"),
         ("training.warmup_steps", "11"),
         ("training.schedule.gamma", "0.5"),
-        ("training.dropout", "0.1"),
+        ("training.dropout", "1.0"),
         ("model.vocab_size", "0"),
         ("model.context", "64"),
     ];
@@ -124,7 +124,7 @@ fn impossible_combinations_are_refused_all_at_once() {
             "training.schedule.gamma",
             "no parameter of the schedule warmup_cosine",
         ),
-        ("training.dropout", "set it to 0"),
+        ("training.dropout", "must be from 0 to 0.95"),
         ("model.vocab_size", "from 1 to"),
         ("model.context", "fewer than training.max_length 128"),
     ] {

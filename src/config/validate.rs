@@ -156,12 +156,10 @@ fn adamw(config: &Config, check: &mut Check) {
     check.real("training.beta2", training.beta2, 0.0, below_one);
     check.real("training.epsilon", training.epsilon, 1e-12, 0.1);
     check.real_or_null("training.clip_norm", training.clip_norm, 1e-6, 1e6);
-    if training.dropout != 0.0 {
-        check.say(
-            "training.dropout",
-            "dropout does not exist yet: set it to 0".into(),
-        );
-    }
+    check.real("training.dropout", training.dropout, 0.0, 0.95);
+    check.real_or_null("training.spike_sigmas", training.spike_sigmas, 0.1, 1e6);
+    check.whole("training.spike_window", training.spike_window, 4, 10_000);
+    check.whole("training.max_skips", training.max_skips, 1, 1_000_000);
 }
 
 fn schedule(config: &Config, check: &mut Check) {

@@ -29,15 +29,14 @@ pub(crate) struct LayerActivations {
     pub(crate) hidden: Region,
     /// Derivative of GELU there: rows x d_ff.
     pub(crate) hidden_slope: Region,
-    /// The residual stream after the MLP: rows x d.
-    pub(crate) out: Region,
 }
 
 /// What a micro-batch leaves behind.
 #[derive(Debug)]
 pub struct Activations {
-    /// Token plus position: rows x d.
-    pub(crate) embedding: Region,
+    /// The residual stream before each block and after the last: layers + 1 of rows x d. The first is token plus position.
+    pub(crate) streams: Vec<Region>,
+    /// One for each block, or one that the blocks share, where they are computed again in backward.
     pub(crate) layers: Vec<LayerActivations>,
     /// The last layer norm: rows x d.
     pub(crate) ln_f: Region,
@@ -86,6 +85,8 @@ pub struct ActivationsPlan {
     pub length: usize,
     /// Tokens whose logits exist at once.
     pub chunk: usize,
+    /// Only the inputs of blocks are kept; backward computes the rest again.
+    pub recompute: bool,
 }
 
 /// Rows of a layer norm's gradient that are summed in one go; fixed, so that sums do not depend on the threads.
@@ -109,12 +110,18 @@ impl ActivationsPlan {
     pub fn activations_len(&self) -> usize {
         let rows = self.rows();
         let (d, f) = (rows * self.shape.d_model, rows * self.shape.d_ff);
-        let layer = 5 * padded(d)
+        let layer = 4 * padded(d)
             + 2 * padded(2 * rows)
             + padded(3 * d)
             + padded(rows * self.shape.heads)
             + 2 * padded(f);
-        2 * padded(d) + padded(2 * rows) + self.shape.layers * layer
+        let streams = (self.shape.layers + 1) * padded(d);
+        streams + self.layers_kept() * layer + padded(d) + padded(2 * rows)
+    }
+
+    /// Blocks whose activations exist at once.
+    fn layers_kept(&self) -> usize {
+        if self.recompute { 1 } else { self.shape.layers }
     }
 
     /// Takes the activations from `arena`.
@@ -132,11 +139,10 @@ impl ActivationsPlan {
             ln_2_statistics: arena.take(2 * rows),
             hidden: arena.take(f),
             hidden_slope: arena.take(f),
-            out: arena.take(d),
         };
         Activations {
-            embedding: arena.take(d),
-            layers: (0..self.shape.layers).map(|_| layer(arena)).collect(),
+            streams: (0..=self.shape.layers).map(|_| arena.take(d)).collect(),
+            layers: (0..self.layers_kept()).map(|_| layer(arena)).collect(),
             ln_f: arena.take(d),
             ln_f_statistics: arena.take(2 * rows),
             rows,

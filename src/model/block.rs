@@ -4,12 +4,16 @@ use super::{
     Compute, Layer, Operator, Packed, Parameters, Pass, Scratch,
     activations::LayerActivations,
     observer::{Observer, observed},
-    ops::{attention, layernorm, linear},
+    ops::{
+        attention,
+        dropout::{Dropout, Site},
+        layernorm, linear,
+    },
     packed::Linear,
 };
 use crate::kernels::{
     attention::Heads,
-    gemm::{Epilogue, Matrix, MatrixMut},
+    gemm::{Epilogue, Matrix, MatrixMut, Right},
 };
 
 /// One block of the transformer and what it computes with.
@@ -21,6 +25,7 @@ pub(super) struct Block<'a> {
     pub(super) layer: &'a Layer,
     pub(super) heads: Heads,
     pub(super) d_ff: usize,
+    pub(super) dropout: Option<Dropout>,
 }
 
 impl Block<'_> {
@@ -32,8 +37,21 @@ impl Block<'_> {
         self.heads.width()
     }
 
-    /// `stream` is the residual stream before the block; `kept` receives all that the block computes.
+    /// `stream` is the residual stream before the block, `out` the one after it; `kept` receives what backward needs.
     pub(super) fn forward(
+        &self,
+        stream: &[f32],
+        kept: &mut LayerActivations,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+        observer: &mut dyn Observer,
+    ) {
+        self.forward_again(stream, kept, scratch, observer);
+        self.forward_mlp_down(kept, out, scratch, observer);
+    }
+
+    /// All of the forward pass that backward needs: everything but the output.
+    pub(super) fn forward_again(
         &self,
         stream: &[f32],
         kept: &mut LayerActivations,
@@ -41,7 +59,42 @@ impl Block<'_> {
         observer: &mut dyn Observer,
     ) {
         self.forward_attention(stream, kept, scratch, observer);
-        self.forward_mlp(kept, scratch, observer);
+        self.forward_mlp_up(kept, scratch, observer);
+    }
+
+    /// `out = residual + dropout(x W + bias)`: what attention or MLP adds to the residual stream.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a layer's operands, each by name"
+    )]
+    fn add_to_stream(
+        &self,
+        site: Site,
+        x: &[f32],
+        weight: Right<'_>,
+        bias: &[f32],
+        residual: &[f32],
+        out: &mut [f32],
+        gemm: &mut [f32],
+    ) {
+        let (compute, rows, d) = (self.compute, self.rows(), self.width());
+        let Some(dropout) = self.dropout else {
+            let residual = Matrix::new(residual, rows, d);
+            let epilogue = Epilogue::BiasResidual { bias, residual };
+            return linear::forward(compute, rows, x, weight, epilogue, out, gemm);
+        };
+        linear::forward(compute, rows, x, weight, Epilogue::Bias(bias), out, gemm);
+        dropout.add(compute, site, d, residual, out);
+    }
+
+    /// The gradient of what was added to the stream at `site`, from that of the stream; `buffer` is used where values were dropped.
+    fn gradient_at<'a>(&self, site: Site, stream: &'a [f32], buffer: &'a mut [f32]) -> &'a [f32] {
+        let Some(dropout) = self.dropout else {
+            return stream;
+        };
+        buffer.copy_from_slice(stream);
+        dropout.apply(self.compute, site, self.width(), buffer);
+        buffer
     }
 
     /// From the stream before the block to the one between attention and MLP.
@@ -123,23 +176,15 @@ impl Block<'_> {
             linear::forward_cost(rows, d, d),
             || {
                 let weight = self.packed.forward(self.index, Linear::AttentionOut);
-                let (bias, residual) = (at(&layer.attn_c_proj_bias), Matrix::new(stream, rows, d));
-                let epilogue = Epilogue::BiasResidual { bias, residual };
-                linear::forward(
-                    compute,
-                    rows,
-                    &kept.attention[..rows * d],
-                    weight,
-                    epilogue,
-                    &mut kept.middle[..rows * d],
-                    gemm,
-                );
+                let (x, out) = (&kept.attention[..rows * d], &mut kept.middle[..rows * d]);
+                let (site, bias) = (Site::Attention(self.index), at(&layer.attn_c_proj_bias));
+                self.add_to_stream(site, x, weight, bias, stream, out, gemm);
             },
         );
     }
 
-    /// From there to the block's output.
-    fn forward_mlp(
+    /// From there to the hidden layer of the MLP.
+    fn forward_mlp_up(
         &self,
         kept: &mut LayerActivations,
         scratch: &mut Scratch,
@@ -191,29 +236,25 @@ impl Block<'_> {
                 );
             },
         );
-        observed(
-            observer,
-            Operator::MlpDown,
-            Pass::Forward,
-            linear::forward_cost(rows, f, d),
-            || {
-                let weight = self.packed.forward(self.index, Linear::MlpDown);
-                let residual = Matrix::new(&kept.middle[..rows * d], rows, d);
-                let epilogue = Epilogue::BiasResidual {
-                    bias: at(&layer.mlp_c_proj_bias),
-                    residual,
-                };
-                linear::forward(
-                    compute,
-                    rows,
-                    &kept.hidden[..rows * f],
-                    weight,
-                    epilogue,
-                    &mut kept.out[..rows * d],
-                    gemm,
-                );
-            },
-        );
+    }
+
+    /// From there to the block's output.
+    fn forward_mlp_down(
+        &self,
+        kept: &LayerActivations,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+        observer: &mut dyn Observer,
+    ) {
+        let (rows, d, f) = (self.rows(), self.width(), self.d_ff);
+        let cost = linear::forward_cost(rows, f, d);
+        observed(observer, Operator::MlpDown, Pass::Forward, cost, || {
+            let weight = self.packed.forward(self.index, Linear::MlpDown);
+            let (x, residual) = (&kept.hidden[..rows * f], &kept.middle[..rows * d]);
+            let bias = self.parameters.at(&self.layer.mlp_c_proj_bias);
+            let (site, gemm) = (Site::Mlp(self.index), &mut scratch.gemm);
+            self.add_to_stream(site, x, weight, bias, residual, out, gemm);
+        });
     }
 
     /// From the gradient of the block's output in `scratch.residual` to that of the stream between attention and MLP.
@@ -239,11 +280,12 @@ impl Block<'_> {
             || {
                 let [dweight, dbias] =
                     gradients.at_mut([&layer.mlp_c_proj_weight, &layer.mlp_c_proj_bias]);
+                let dy = self.gradient_at(Site::Mlp(self.index), residual, inner);
                 linear::backward_parameters(
                     compute,
                     rows,
                     &kept.hidden[..rows * f],
-                    residual,
+                    dy,
                     dweight,
                     dbias,
                     gemm,
@@ -253,7 +295,7 @@ impl Block<'_> {
                 linear::backward_input(
                     compute,
                     rows,
-                    residual,
+                    dy,
                     self.packed.backward(self.index, Linear::MlpDown),
                     slope,
                     hidden,
@@ -338,25 +380,20 @@ impl Block<'_> {
             || {
                 let [dweight, dbias] =
                     gradients.at_mut([&layer.attn_c_proj_weight, &layer.attn_c_proj_bias]);
+                // Nothing is in `dqkv` yet.
+                let buffer = &mut dqkv[..rows * d];
+                let dy = self.gradient_at(Site::Attention(self.index), residual, buffer);
                 linear::backward_parameters(
                     compute,
                     rows,
                     &kept.attention[..rows * d],
-                    residual,
+                    dy,
                     dweight,
                     dbias,
                     gemm,
                 );
                 let weight = self.packed.backward(self.index, Linear::AttentionOut);
-                linear::backward_input(
-                    compute,
-                    rows,
-                    residual,
-                    weight,
-                    Epilogue::None,
-                    inner,
-                    gemm,
-                );
+                linear::backward_input(compute, rows, dy, weight, Epilogue::None, inner, gemm);
             },
         );
         observed(

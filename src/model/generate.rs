@@ -229,6 +229,7 @@ mod tests {
                 sequences: 1,
                 length: 21,
                 chunk: 21,
+                recompute: false,
             };
             let mut activations =
                 plan.activations(&mut Arena::new(plan.activations_len()).unwrap());
@@ -237,6 +238,7 @@ mod tests {
                 packed: &packed,
                 activations: &mut activations,
                 scratch: &mut scratch,
+                dropout: None,
             };
             let tokens = Tokens {
                 inputs: &inputs,

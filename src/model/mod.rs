@@ -19,6 +19,7 @@ pub use activations::{Activations, ActivationsPlan, Scratch};
 pub use generate::Generator;
 pub use kv_cache::{KvCache, Weights};
 pub use observer::{Observer, Operator, Pass, Unobserved};
+pub use ops::dropout::Dropout;
 pub use packed::Packed;
 pub use parameters::{Layer, Layout, Parameters, TensorInfo};
 pub use sample::Sampling;

@@ -5,6 +5,7 @@ use super::{
     block::Block,
     observer::{Observer, observed},
     ops::{
+        dropout::{Dropout, Site},
         embedding,
         head::{Head, HeadGradients},
         layernorm, linear,
@@ -20,6 +21,8 @@ pub struct Workspace<'a> {
     pub activations: &'a mut Activations,
     /// Free between operators.
     pub scratch: &'a mut Scratch,
+    /// What is dropped in training; nothing in evaluation.
+    pub dropout: Option<Dropout>,
 }
 
 /// A micro-batch of whole sequences.
@@ -69,23 +72,14 @@ pub fn forward(
         embedding::cost(rows, d),
         || {
             let (wte, wpe) = (parameters.at(&layout.wte), parameters.at(&layout.wpe));
-            embedding::forward(
-                compute,
-                tokens.inputs,
-                tokens.length,
-                wte,
-                wpe,
-                &mut activations.embedding[..rows * d],
-            );
+            let out = &mut activations.streams[0][..rows * d];
+            embedding::forward(compute, tokens.inputs, tokens.length, wte, wpe, out);
+            if let Some(dropout) = work.dropout {
+                dropout.apply(compute, Site::Embedding, d, out);
+            }
         },
     );
-    let mut stream = &activations.embedding[..rows * d];
-    for (index, (layer, kept)) in layout
-        .layers
-        .iter()
-        .zip(&mut activations.layers)
-        .enumerate()
-    {
+    for (index, layer) in layout.layers.iter().enumerate() {
         let block = Block {
             compute,
             parameters,
@@ -94,9 +88,13 @@ pub fn forward(
             layer,
             heads: heads(shape, tokens),
             d_ff: shape.d_ff,
+            dropout: work.dropout,
         };
-        block.forward(stream, kept, work.scratch, observer);
-        stream = &kept.out[..rows * d];
+        let (before, after) = activations.streams.split_at_mut(index + 1);
+        let (stream, out) = (&before[index][..rows * d], &mut after[0][..rows * d]);
+        let kept = index % activations.layers.len();
+        let kept = &mut activations.layers[kept];
+        block.forward(stream, kept, out, work.scratch, observer);
     }
     observed(
         observer,
@@ -108,6 +106,7 @@ pub fn forward(
                 parameters.at(&layout.ln_f_weight),
                 parameters.at(&layout.ln_f_bias),
             );
+            let stream = &activations.streams[layout.layers.len()][..rows * d];
             let (out, statistics) = (
                 &mut activations.ln_f[..rows * d],
                 &mut activations.ln_f_statistics[..2 * rows],
@@ -212,7 +211,7 @@ pub fn backward_and_loss(
 ) -> f64 {
     let (rows, d) = (tokens.inputs.len(), shape.d_model);
     let layout = &parameters.layout;
-    let (activations, scratch) = (&*work.activations, &mut *work.scratch);
+    let (activations, scratch) = (&mut *work.activations, &mut *work.scratch);
     let loss = {
         let head = head(
             shape,
@@ -251,20 +250,17 @@ pub fn backward_and_loss(
             layer,
             heads: heads(shape, tokens),
             d_ff: shape.d_ff,
+            dropout: work.dropout,
         };
-        let before = if index == 0 {
-            &activations.embedding
-        } else {
-            &activations.layers[index - 1].out
-        };
-        block.backward_mlp(&activations.layers[index], gradients, scratch, observer);
-        block.backward_attention(
-            &before[..rows * d],
-            &activations.layers[index],
-            gradients,
-            scratch,
-            observer,
-        );
+        let stream = &activations.streams[index][..rows * d];
+        let buffers = activations.layers.len();
+        let kept = &mut activations.layers[index % buffers];
+        // Buffers that the blocks share still hold what the last block left.
+        if buffers < layout.layers.len() && index + 1 < layout.layers.len() {
+            block.forward_again(stream, kept, scratch, observer);
+        }
+        block.backward_mlp(kept, gradients, scratch, observer);
+        block.backward_attention(stream, kept, gradients, scratch, observer);
     }
     observed(
         observer,
@@ -273,14 +269,11 @@ pub fn backward_and_loss(
         embedding::cost(rows, d),
         || {
             let [dwte, dwpe] = gradients.at_mut([&layout.wte, &layout.wpe]);
-            embedding::backward(
-                compute,
-                tokens.inputs,
-                tokens.length,
-                &scratch.residual[..rows * d],
-                dwte,
-                dwpe,
-            );
+            let dout = &mut scratch.residual[..rows * d];
+            if let Some(dropout) = work.dropout {
+                dropout.apply(compute, Site::Embedding, d, dout);
+            }
+            embedding::backward(compute, tokens.inputs, tokens.length, dout, dwte, dwpe);
         },
     );
     loss
@@ -297,10 +290,7 @@ fn backward_last_norm(
     observer: &mut dyn Observer,
 ) {
     let (layout, d) = (&parameters.layout, parameters.layout.ln_f_weight.len());
-    let stream = activations
-        .layers
-        .last()
-        .map_or(&activations.embedding, |layer| &layer.out);
+    let stream = &activations.streams[layout.layers.len()];
     observed(
         observer,
         Operator::LayerNorm,

@@ -48,6 +48,8 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 const HUGE_PAGE: usize = 2 << 20;
+/// The smallest page of x86-64.
+const PAGE: usize = 4096;
 
 impl Arena {
     /// Maps room for `len` values. Pages come into being, zeroed, when first touched; huge pages are asked for where the
@@ -133,9 +135,39 @@ impl Arena {
         }
     }
 
+    /// Another view of the same memory, from which nothing more can be taken.
+    pub fn share(&self) -> Arena {
+        Arena {
+            mapping: Arc::clone(&self.mapping),
+            taken: self.mapping.len,
+        }
+    }
+
     /// Values that are left.
     pub fn left(&self) -> usize {
         self.mapping.len - self.taken
+    }
+
+    /// Bytes of it that are in memory now: pages that were touched, and were not swapped out since. `None` where the system does not
+    /// tell. One system call for each 16 MiB.
+    pub fn resident_bytes(&self) -> Option<usize> {
+        let bytes = self.mapping.len * size_of::<f32>();
+        let mut pages = [0_u8; 4096];
+        let mut resident = 0;
+        for start in (0..bytes).step_by(pages.len() * PAGE) {
+            let len = (bytes - start).min(pages.len() * PAGE);
+            // SAFETY: the range lies in the mapping and begins on a page, as the mapping does; `pages` has a place for each page.
+            let failed = unsafe {
+                let at = self.mapping.start.as_ptr().byte_add(start);
+                libc::mincore(at.cast(), len, pages.as_mut_ptr())
+            };
+            if failed != 0 {
+                return None;
+            }
+            let touched = pages[..len.div_ceil(PAGE)].iter();
+            resident += touched.filter(|page| **page & 1 == 1).count() * PAGE;
+        }
+        Some(resident.min(bytes))
     }
 }
 
@@ -193,6 +225,19 @@ mod tests {
             b.fill(2.0);
             assert!(a.iter().all(|x| *x == 1.0) && *b == [2.0; 3]);
         }
+    }
+
+    #[test]
+    fn only_pages_that_were_touched_are_resident() {
+        let len = 100 * PAGE / size_of::<f32>();
+        let mut arena = Arena::new(len).expect("memory");
+        assert_eq!(arena.resident_bytes(), Some(0));
+        let mut region = arena.take(len);
+        region[0] = 1.0;
+        region[len - 1] = 1.0;
+        assert_eq!(arena.resident_bytes(), Some(2 * PAGE));
+        region.fill(1.0);
+        assert_eq!(arena.resident_bytes(), Some(100 * PAGE));
     }
 
     #[test]

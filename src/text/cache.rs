@@ -5,7 +5,7 @@
 //! anew. A folder that cannot be written to costs time at the next run, and nothing else.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -15,11 +15,14 @@ use super::corpus::Corpus;
 use super::error::TextError;
 use super::map;
 use super::tokenizer::Tokenizer;
-use super::tokens::{Key, Tokens};
+use super::tokens::{Key, Tokens, Writer};
 use crate::atomic;
 
 /// Text that a tokenizer is trained on: more of the same hardly changes it.
 const SAMPLE_BYTES: usize = 8 << 20;
+
+/// Bytes of text that are encoded at a time by each thread.
+const ENCODED_AT_A_TIME: usize = 2 << 20;
 
 /// Raised when the same text would give another tokenizer.
 const METHOD: &[u8] = b"byte-level BPE 1";
@@ -37,7 +40,8 @@ pub struct Prepared {
 
 /// Trains a tokenizer of `vocab_size` tokens on a corpus, and encodes it; both are kept in `folder`, or found there.
 ///
-/// Runs on the current rayon pool.
+/// Runs on the current rayon pool. Of a text in files, a few megabytes a thread are in memory at a time, and the tokens are mapped
+/// from the file that they are kept in; without `folder` they are in memory.
 pub fn prepare(
     corpus: &Corpus,
     vocab_size: usize,
@@ -45,7 +49,7 @@ pub fn prepare(
 ) -> Result<Prepared, TextError> {
     let mut shelf = Shelf::new(folder);
     let tokenizer = shelf.tokenizer(corpus, vocab_size)?;
-    let tokens = shelf.tokens(corpus, &tokenizer);
+    let tokens = shelf.tokens(corpus, &tokenizer)?;
     Ok(Prepared {
         tokenizer,
         tokens,
@@ -56,15 +60,15 @@ pub fn prepare(
 /// Encodes a corpus by a tokenizer that there is already; the tokens are kept in `folder`, or found there. Also what went wrong
 /// with kept files.
 ///
-/// Runs on the current rayon pool.
+/// Runs on the current rayon pool, in as little memory as [`prepare`].
 pub fn tokens_of(
     corpus: &Corpus,
     tokenizer: &Tokenizer,
     folder: Option<&Path>,
-) -> (Tokens, Vec<String>) {
+) -> Result<(Tokens, Vec<String>), TextError> {
     let mut shelf = Shelf::new(folder);
-    let tokens = shelf.tokens(corpus, tokenizer);
-    (tokens, shelf.warnings)
+    let tokens = shelf.tokens(corpus, tokenizer)?;
+    Ok((tokens, shelf.warnings))
 }
 
 struct Shelf<'p> {
@@ -81,7 +85,8 @@ impl Shelf<'_> {
     }
 
     fn tokenizer(&mut self, corpus: &Corpus, vocab_size: usize) -> Result<Tokenizer, TextError> {
-        let sample = sample(&corpus.documents, SAMPLE_BYTES);
+        let sample = sample(corpus, SAMPLE_BYTES)?;
+        let sample: Vec<&str> = sample.iter().map(String::as_str).collect();
         let mut hash = Sha256::new();
         hash.update(METHOD);
         hash.update((vocab_size as u64).to_le_bytes());
@@ -122,27 +127,41 @@ impl Shelf<'_> {
         None
     }
 
-    fn tokens(&mut self, corpus: &Corpus, tokenizer: &Tokenizer) -> Tokens {
+    fn tokens(&mut self, corpus: &Corpus, tokenizer: &Tokenizer) -> Result<Tokens, TextError> {
         let mut hash = Sha256::new();
         hash.update(corpus.key());
         hash.update(tokenizer.key());
         let key: Key = hash.finalize().into();
         let name = format!("tokens-{}.bin", short(&key));
         if let Some(tokens) = self.kept_tokens(&name, &key) {
-            return tokens;
+            return Ok(tokens);
         }
-        let encode = |encoder: &mut super::Encoder<'_>, document: &String| encoder.encode(document);
-        let documents: Vec<Vec<u32>> = corpus
-            .documents
-            .par_iter()
-            .with_min_len(16)
-            .map_init(|| tokenizer.encoder(), encode)
-            .collect();
-        let tokens = Tokens::from_documents(&documents, tokenizer.end_of_text(), key);
-        drop(documents);
-        self.keep(&name, tokens.as_bytes());
-        // From the file the pages can be given back to the system when memory is short.
-        self.kept_tokens(&name, &key).unwrap_or(tokens)
+        // From a file the pages can be given back to the system when memory is short.
+        let mut unreadable = None;
+        self.write(&name, |file| {
+            encode(corpus, tokenizer, key, file).map_err(|error| match error {
+                EncodeError::Text(error) => {
+                    unreadable = Some(error);
+                    io::ErrorKind::Interrupted.into()
+                }
+                EncodeError::Write(error) => error,
+            })
+        });
+        if let Some(error) = unreadable {
+            return Err(error);
+        }
+        match self.kept_tokens(&name, &key) {
+            Some(tokens) => Ok(tokens),
+            None => Tokens::in_memory(|file| {
+                encode(corpus, tokenizer, key, file).map_err(|error| match error {
+                    EncodeError::Text(error) => error,
+                    EncodeError::Write(source) => TextError::Write {
+                        path: name.clone().into(),
+                        source,
+                    },
+                })
+            }),
+        }
     }
 
     fn kept_tokens(&mut self, name: &str, key: &Key) -> Option<Tokens> {
@@ -160,10 +179,13 @@ impl Shelf<'_> {
     }
 
     fn keep(&mut self, name: &str, bytes: &[u8]) {
+        self.write(name, |file| file.write_all(bytes));
+    }
+
+    fn write(&mut self, name: &str, fill: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<()>) {
         let Some(folder) = self.folder else { return };
         let path = folder.join(name);
-        let written = fs::create_dir_all(folder)
-            .and_then(|()| atomic::write(&path, |file| file.write_all(bytes)));
+        let written = fs::create_dir_all(folder).and_then(|()| atomic::write(&path, fill));
         if let Err(error) = written {
             self.warnings.push(format!(
                 "cannot write {}: {error}; the next run makes it again",
@@ -178,21 +200,81 @@ impl Shelf<'_> {
     }
 }
 
+/// Why a corpus could not be encoded into a file.
+enum EncodeError {
+    /// The text cannot be read.
+    Text(TextError),
+    /// The tokens cannot be written.
+    Write(io::Error),
+}
+
+impl From<io::Error> for EncodeError {
+    fn from(error: io::Error) -> EncodeError {
+        EncodeError::Write(error)
+    }
+}
+
+/// Writes the tokens of a corpus, some documents at a time.
+fn encode(
+    corpus: &Corpus,
+    tokenizer: &Tokenizer,
+    key: Key,
+    file: impl Write + Seek,
+) -> Result<(), EncodeError> {
+    let end_of_text = Some(tokenizer.end_of_text());
+    let mut writer = Writer::new(file, tokenizer.vocab_size(), end_of_text, key)?;
+    let mut flush = |documents: &mut Vec<String>| {
+        let encode = |encoder: &mut super::Encoder<'_>, document: &String| encoder.encode(document);
+        // One encoder a thread: it gets faster the more words it has seen.
+        let share = documents.len().div_ceil(rayon::current_num_threads());
+        let tokens: Vec<Vec<u32>> = documents
+            .par_iter()
+            .with_min_len(share)
+            .map_init(|| tokenizer.encoder(), encode)
+            .collect();
+        documents.clear();
+        tokens
+            .iter()
+            .try_for_each(|document| writer.document(document))
+    };
+    let most = ENCODED_AT_A_TIME * rayon::current_num_threads();
+    let (mut documents, mut bytes) = (Vec::new(), 0);
+    let mut full = Ok(());
+    corpus
+        .visit(&mut |document| {
+            // Nothing more is needed of the text when the file takes no more.
+            if full.is_ok() {
+                documents.push(document.to_owned());
+                bytes += document.len();
+            }
+            if bytes >= most {
+                bytes = 0;
+                full = flush(&mut documents);
+            }
+            Ok(())
+        })
+        .map_err(EncodeError::Text)?;
+    full?;
+    flush(&mut documents)?;
+    Ok(writer.finish()?)
+}
+
 /// Documents spread evenly over the corpus, of at most `limit` bytes.
-fn sample(documents: &[String], limit: usize) -> Vec<&str> {
-    let total: usize = documents.iter().map(String::len).sum();
+fn sample(corpus: &Corpus, limit: usize) -> Result<Vec<String>, TextError> {
+    let total = corpus.bytes();
     let (mut seen, mut taken) = (0, 0);
     let mut sample = Vec::new();
-    for document in documents {
+    corpus.visit(&mut |document| {
         seen += document.len();
         let with = taken + document.len();
         // So far no more than the share of the whole that the limit is.
         if with as u128 * total as u128 <= limit as u128 * seen as u128 || total <= limit {
             taken = with;
-            sample.push(document.as_str());
+            sample.push(document.to_owned());
         }
-    }
-    sample
+        Ok(())
+    })?;
+    Ok(sample)
 }
 
 /// The first half of a key, as text.
@@ -215,14 +297,16 @@ mod tests {
                 n % 13
             )
         };
-        Corpus {
-            source: Source::Path {
-                path: PathBuf::from("here"),
-                files: 1,
-                skipped: 0,
-            },
-            documents: (0..lines).map(line).collect(),
-        }
+        texts((0..lines).map(line).collect())
+    }
+
+    fn texts(documents: Vec<String>) -> Corpus {
+        let source = Source::Path {
+            path: PathBuf::from("here"),
+            files: 1,
+            skipped: 0,
+        };
+        Corpus::of(source, documents).unwrap()
     }
 
     fn ids(tokens: &Tokens) -> Vec<u32> {
@@ -256,7 +340,13 @@ mod tests {
         }
         assert_eq!(names(&cache), kept);
         assert_eq!(fresh.tokens.documents(), 300);
-        let mut first = fresh.tokenizer.encode(&corpus(1).documents[0]);
+        let mut text = String::new();
+        let keep = corpus(1).visit(&mut |document| {
+            text.push_str(document);
+            Ok(())
+        });
+        keep.unwrap();
+        let mut first = fresh.tokenizer.encode(&text);
         first.push(fresh.tokenizer.end_of_text());
         assert_eq!(ids(&fresh.tokens)[..first.len()], first);
     }
@@ -314,11 +404,12 @@ mod tests {
 
     #[test]
     fn a_sample_is_spread_over_the_corpus() {
-        let documents: Vec<String> = (0..100).map(|n| format!("{n:0100}")).collect();
-        let taken = sample(&documents, 2_500);
+        let corpus = texts((0..100).map(|n| format!("{n:0100}")).collect());
+        let sample = |limit| sample(&corpus, limit).unwrap();
+        let taken = sample(2_500);
         assert_eq!(taken.len(), 25);
         assert!(taken[0].ends_with("03") && taken[24].ends_with("99"));
-        assert_eq!(sample(&documents, 10_000).len(), 100);
-        assert_eq!(sample(&documents, 10).len(), 0);
+        assert_eq!(sample(10_000).len(), 100);
+        assert_eq!(sample(10).len(), 0);
     }
 }

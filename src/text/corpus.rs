@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::dependencies;
 use super::error::TextError;
-use super::files;
+use super::files::Files;
 use super::generator;
 use super::tokens::Key;
 use crate::units::{Bytes, grouped};
@@ -47,16 +47,70 @@ pub enum Source {
     },
 }
 
-/// Text in documents, all of it in memory.
+/// Text in documents, none empty, in a fixed order. What a user names is read anew whenever it is asked for, so that it may be
+/// larger than memory; other text is kept.
 #[derive(Clone, Debug)]
 pub struct Corpus {
     /// Where it comes from.
     pub source: Source,
-    /// The documents, none empty, in a fixed order.
-    pub documents: Vec<String>,
+    documents: Documents,
+    count: usize,
+    bytes: usize,
+    key: Key,
+}
+
+#[derive(Clone, Debug)]
+enum Documents {
+    Kept(Vec<String>),
+    OnDisk(Files),
+}
+
+impl Documents {
+    fn visit(&self, f: &mut dyn FnMut(&str) -> Result<(), TextError>) -> Result<(), TextError> {
+        match self {
+            Documents::Kept(documents) => documents.iter().try_for_each(|document| f(document)),
+            Documents::OnDisk(files) => files.visit(f),
+        }
+    }
 }
 
 impl Corpus {
+    /// Reads all documents once, for what is known of them.
+    fn survey(source: Source, documents: Documents) -> Result<Corpus, TextError> {
+        let (mut hash, mut count, mut bytes) = (Sha256::new(), 0, 0);
+        documents.visit(&mut |document| {
+            hash.update((document.len() as u64).to_le_bytes());
+            hash.update(document);
+            count += 1;
+            bytes += document.len();
+            Ok(())
+        })?;
+        let key = hash.finalize().into();
+        Ok(Corpus {
+            source,
+            documents,
+            count,
+            bytes,
+            key,
+        })
+    }
+
+    /// Documents that are there already.
+    ///
+    /// # Errors
+    /// None: reading what is in memory does not fail.
+    pub(super) fn of(source: Source, documents: Vec<String>) -> Result<Corpus, TextError> {
+        Corpus::survey(source, Documents::Kept(documents))
+    }
+
+    /// Calls `f` with each document in turn, of which no more than one need be in memory.
+    ///
+    /// # Errors
+    /// Those of `f`, and when a file can no longer be read or has changed.
+    pub fn visit(&self, f: &mut dyn FnMut(&str) -> Result<(), TextError>) -> Result<(), TextError> {
+        self.documents.visit(f)
+    }
+
     /// The text at `data`, or the default corpus of at most `limit` bytes.
     ///
     /// `cargo_home` is where cargo keeps what it downloads: `CARGO_HOME`, else `.cargo` in the home folder.
@@ -67,38 +121,42 @@ impl Corpus {
     ) -> Result<Corpus, TextError> {
         match data {
             Some(path) => Corpus::from_path(path),
-            None => Ok(Corpus::default_text(cargo_home, limit)),
+            None => Corpus::default_text(cargo_home, limit),
         }
     }
 
     /// A UTF-8 text file, or every such file in a folder and the folders below it, by name.
     pub fn from_path(path: &Path) -> Result<Corpus, TextError> {
-        let found = files::read(path)?;
-        Ok(Corpus {
-            source: Source::Path {
-                path: path.to_owned(),
-                files: found.files,
-                skipped: found.skipped,
-            },
-            documents: found.documents,
-        })
+        let files = Files::find(path)?;
+        let source = Source::Path {
+            path: path.to_owned(),
+            files: files.count(),
+            skipped: files.skipped,
+        };
+        let empty = files.empty();
+        let corpus = Corpus::survey(source, Documents::OnDisk(files))?;
+        if corpus.count == 0 {
+            return Err(empty);
+        }
+        Ok(corpus)
     }
 
     /// The source text of this program's dependencies where cargo has unpacked them, else generated text.
-    pub fn default_text(cargo_home: Option<&Path>, limit: usize) -> Corpus {
+    ///
+    /// # Errors
+    /// None: this text is in memory.
+    pub fn default_text(cargo_home: Option<&Path>, limit: usize) -> Result<Corpus, TextError> {
         let reason = match cargo_home {
             None => "it is not known where cargo keeps its sources".to_owned(),
             Some(home) => {
                 let found = dependencies::read(home, limit);
                 let bytes: usize = found.documents.iter().map(String::len).sum();
                 if bytes >= FEWEST_BYTES.min(limit / 2) && bytes > 0 {
-                    return Corpus {
-                        source: Source::Dependencies {
-                            crates: found.crates,
-                            missing: found.missing,
-                        },
-                        documents: found.documents,
+                    let source = Source::Dependencies {
+                        crates: found.crates,
+                        missing: found.missing,
                     };
+                    return Corpus::of(source, found.documents);
                 }
                 format!(
                     "{} has too few sources of this program's dependencies",
@@ -106,34 +164,27 @@ impl Corpus {
                 )
             }
         };
-        Corpus {
-            source: Source::Generated {
-                seed: GENERATOR_SEED,
-                reason,
-            },
-            documents: generator::generate(GENERATOR_SEED, limit),
-        }
+        let source = Source::Generated {
+            seed: GENERATOR_SEED,
+            reason,
+        };
+        Corpus::of(source, generator::generate(GENERATOR_SEED, limit))
     }
 
     /// Bytes of text.
     pub fn bytes(&self) -> usize {
-        self.documents.iter().map(String::len).sum()
+        self.bytes
     }
 
     /// SHA-256 of the documents: the same for the same text, wherever it comes from.
     pub fn key(&self) -> Key {
-        let mut hash = Sha256::new();
-        for document in &self.documents {
-            hash.update((document.len() as u64).to_le_bytes());
-            hash.update(document);
-        }
-        hash.finalize().into()
+        self.key
     }
 
     /// What it is, for people.
     pub fn describe(&self) -> String {
         let size = Bytes(self.bytes() as f64);
-        let documents = grouped(self.documents.len() as i64);
+        let documents = grouped(self.count as i64);
         match &self.source {
             Source::Path {
                 path,

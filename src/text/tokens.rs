@@ -10,16 +10,19 @@
 //! | 16..24 | documents, u64 |
 //! | 24..32 | ids, u64 |
 //! | 32..64 | key: what the ids were made from |
-//! | 64..96 | SHA-256 of everything else |
-//! | 96.. | end of each document in ids, u64 each; then the ids |
+//! | 64..96 | SHA-256 of what follows, then of the 64 bytes before |
+//! | 96.. | the ids; then the end of each document in ids, u64 each |
+//!
+//! So the file can be written from one end to the other, document by document, and its first bytes last.
 
+use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::ops::Range;
 
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8; 8] = b"loopostk";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const CHECKSUM: Range<usize> = 64..96;
 const HEADER: usize = 96;
 
@@ -63,40 +66,30 @@ impl Tokens {
 
     fn joined(documents: &[Vec<u32>], end_of_text: Option<u32>, key: Key) -> Tokens {
         let ids = || documents.iter().flatten().copied().chain(end_of_text);
-        let width = if ids().max().unwrap_or(0) <= u32::from(u16::MAX) {
-            2
-        } else {
-            4
-        };
-        let ended = |document: &Vec<u32>| document.len() + usize::from(end_of_text.is_some());
-        let len: usize = documents.iter().map(ended).sum();
-        let mut bytes = Vec::with_capacity(HEADER + documents.len() * 8 + len * width);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&(width as u32).to_le_bytes());
-        bytes.extend_from_slice(&(documents.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&(len as u64).to_le_bytes());
-        bytes.extend_from_slice(&key);
-        bytes.extend_from_slice(&[0; 32]);
-        let mut end = 0;
-        for document in documents {
-            end += ended(document) as u64;
-            bytes.extend_from_slice(&end.to_le_bytes());
-        }
-        for id in documents
-            .iter()
-            .flat_map(|document| document.iter().chain(&end_of_text))
-        {
-            bytes.extend_from_slice(&id.to_le_bytes()[..width]);
-        }
-        let checksum = checksum(&bytes);
-        bytes[CHECKSUM].copy_from_slice(&checksum);
-        Tokens {
+        let ids = ids().max().unwrap_or(0) as usize + 1;
+        Tokens::in_memory(|file| {
+            let mut writer = Writer::new(file, ids, end_of_text, key)?;
+            documents
+                .iter()
+                .try_for_each(|document| writer.document(document))?;
+            writer.finish()
+        })
+        .expect("memory takes what is written to it")
+    }
+
+    /// Tokens that `write` writes by a [`Writer`], kept in memory.
+    pub(super) fn in_memory<E>(
+        write: impl FnOnce(&mut Cursor<Vec<u8>>) -> Result<(), E>,
+    ) -> Result<Tokens, E> {
+        let mut file = Cursor::new(Vec::new());
+        write(&mut file)?;
+        let bytes = file.into_inner();
+        Ok(Tokens {
+            width: word(&bytes, 12) as usize,
+            documents: long(&bytes, 16) as usize,
+            len: long(&bytes, 24) as usize,
             bytes: Bytes::Memory(bytes),
-            width,
-            documents: documents.len(),
-            len,
-        }
+        })
     }
 
     /// Checks a mapped file from end to end; the error says what is wrong with it.
@@ -155,14 +148,36 @@ impl Tokens {
         if index >= self.documents {
             return 0..0;
         }
-        let end = |index: usize| long(self.bytes.all(), HEADER + index * 8) as usize;
-        let start = if index == 0 { 0 } else { end(index - 1) };
-        start..end(index)
+        let start = if index == 0 { 0 } else { self.end(index - 1) };
+        start..self.end(index)
+    }
+
+    /// Where a document ends, which must exist.
+    fn end(&self, index: usize) -> usize {
+        long(self.bytes.all(), HEADER + self.len * self.width + index * 8) as usize
+    }
+
+    /// The positions in `range` at which a document begins, but for the first document.
+    pub fn beginnings(&self, range: Range<usize>) -> impl Iterator<Item = usize> {
+        // The first document that ends in the range or behind it.
+        let (mut low, mut high) = (0, self.documents);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.end(middle) < range.start {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let last = self.documents.saturating_sub(1);
+        (low..last)
+            .map(|index| self.end(index))
+            .take_while(move |at| *at < range.end)
     }
 
     /// Copies `out.len()` ids from position `from`; both ends must lie within the ids.
     pub fn copy(&self, from: usize, out: &mut [u32]) {
-        let ids = &self.bytes.all()[HEADER + self.documents * 8..][from * self.width..];
+        let ids = &self.bytes.all()[HEADER + from * self.width..];
         if self.width == 2 {
             for (id, bytes) in out.iter_mut().zip(ids.as_chunks::<2>().0) {
                 *id = u32::from(u16::from_le_bytes(*bytes));
@@ -177,9 +192,80 @@ impl Tokens {
 
 fn checksum(bytes: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
+    hash.update(&bytes[HEADER..]);
     hash.update(&bytes[..CHECKSUM.start]);
-    hash.update(&bytes[CHECKSUM.end..]);
     hash.finalize().into()
+}
+
+/// Writes a token file document by document; of the ids none is kept.
+pub(super) struct Writer<W> {
+    file: W,
+    width: usize,
+    end_of_text: Option<u32>,
+    key: Key,
+    hash: Sha256,
+    ends: Vec<u64>,
+    len: u64,
+    bytes: Vec<u8>,
+}
+
+impl<W: Write + Seek> Writer<W> {
+    /// A file of ids below `vocab_size`, made from what `key` says. Each document is followed by the end of text, where there is
+    /// one.
+    pub(super) fn new(
+        mut file: W,
+        vocab_size: usize,
+        end_of_text: Option<u32>,
+        key: Key,
+    ) -> io::Result<Writer<W>> {
+        file.write_all(&[0; HEADER])?;
+        Ok(Writer {
+            file,
+            width: if vocab_size <= 1 << 16 { 2 } else { 4 },
+            end_of_text,
+            key,
+            hash: Sha256::new(),
+            ends: Vec::new(),
+            len: 0,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Appends a document.
+    pub(super) fn document(&mut self, ids: &[u32]) -> io::Result<()> {
+        self.bytes.clear();
+        for id in ids.iter().chain(&self.end_of_text) {
+            self.bytes
+                .extend_from_slice(&id.to_le_bytes()[..self.width]);
+            self.len += 1;
+        }
+        self.ends.push(self.len);
+        self.append()
+    }
+
+    /// Writes what the beginning and the end of the file say.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.bytes.clear();
+        self.bytes
+            .extend(self.ends.iter().flat_map(|end| end.to_le_bytes()));
+        self.append()?;
+        let mut header = Vec::with_capacity(HEADER);
+        header.extend_from_slice(MAGIC);
+        header.extend_from_slice(&VERSION.to_le_bytes());
+        header.extend_from_slice(&(self.width as u32).to_le_bytes());
+        header.extend_from_slice(&(self.ends.len() as u64).to_le_bytes());
+        header.extend_from_slice(&self.len.to_le_bytes());
+        header.extend_from_slice(&self.key);
+        self.hash.update(&header);
+        header.extend_from_slice(&self.hash.finalize());
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&header)
+    }
+
+    fn append(&mut self) -> io::Result<()> {
+        self.hash.update(&self.bytes);
+        self.file.write_all(&self.bytes)
+    }
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
@@ -228,6 +314,10 @@ mod tests {
             let mut two = [0; 2];
             tokens.copy(5, &mut two);
             assert_eq!(two, [largest, 4]);
+            let beginnings = |range| tokens.beginnings(range).collect::<Vec<_>>();
+            assert_eq!(beginnings(0..8), [4, 5]);
+            assert_eq!(beginnings(4..5), [4]);
+            assert_eq!(beginnings(6..8), [0; 0]);
             let read = Tokens::from_file(mapped(tokens.as_bytes()), &[7; 32]).unwrap();
             assert_eq!(ids(&read), ids(&tokens));
             assert_eq!(read.document(2), 5..8);

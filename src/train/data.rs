@@ -1,9 +1,12 @@
 //! Batches of token sequences: which documents are trained on, in what order, and the baseline that a model must beat.
 //!
-//! The documents of the training part follow each other as one stream, cut into sequences of equal length. Every epoch goes
+//! The documents of the training part follow each other as one stream, cut into sequences of equal length. The first token of a
+//! document is nobody's target: what ends does not tell what begins. Attention may look back across a boundary within a sequence,
+//! as it does where GPT-2 is trained. Every epoch goes
 //! through all sequences once, in an order of its own that depends on the seed and the epoch only. So a batch is a function of
 //! its step number: a run that is resumed sees the batches that it would have seen.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
@@ -159,7 +162,7 @@ impl Dataset {
         batch
     }
 
-    /// The same into a batch made by [`Batch::new`] for this cut, without allocating except at the start of an epoch.
+    /// The same into a batch made by [`Batch::new`] for this cut, without allocating.
     pub fn fill(&mut self, step: usize, batch: &mut Batch) {
         let sequences = self.sequences();
         let first = step as u64 * self.cut.batch as u64;
@@ -167,7 +170,7 @@ impl Dataset {
             let position = first + row as u64;
             let epoch = position / sequences as u64;
             if self.order.epoch != epoch {
-                self.order = Order::of(epoch, self.cut.seed, sequences);
+                self.order.become_of(epoch, self.cut.seed);
             }
             let sequence = self.order.sequences[(position % sequences as u64) as usize];
             self.train.fill(&self.tokens, sequence as usize, row, batch);
@@ -225,15 +228,17 @@ impl Dataset {
             .iter()
             .map(|&count| (total as f64 / count as f64).ln())
             .collect();
-        let targets = self.validation.sequences(self.cut.length) * self.cut.length;
-        let mut loss = 0.0;
-        self.validation.each(&self.tokens, 1..targets + 1, |id| {
-            loss += losses
-                .get(id as usize)
-                .copied()
-                .unwrap_or_else(|| (total as f64).ln());
-        });
-        (targets > 0).then(|| loss / targets as f64)
+        let (mut loss, mut targets) = (0.0, 0);
+        let mut batch = Batch::new(1, self.cut.length);
+        for sequence in 0..self.validation.sequences(self.cut.length) {
+            self.validation.fill(&self.tokens, sequence, 0, &mut batch);
+            for target in batch.targets.iter().filter(|target| **target != IGNORED) {
+                let known = losses.get(*target as usize).copied();
+                loss += known.unwrap_or_else(|| (total as f64).ln());
+                targets += 1;
+            }
+        }
+        (targets > 0).then(|| loss / f64::from(targets))
     }
 }
 
@@ -246,12 +251,21 @@ struct Order {
 
 impl Order {
     fn of(epoch: u64, seed: u64, sequences: usize) -> Order {
-        let mut order: Vec<u32> = (0..sequences as u32).collect();
-        shuffle(&mut order, &mut stream(seed, epoch));
-        Order {
+        let mut order = Order {
             epoch,
-            sequences: order,
+            sequences: vec![0; sequences],
+        };
+        order.become_of(epoch, seed);
+        order
+    }
+
+    /// The order of another epoch, in the same memory.
+    fn become_of(&mut self, epoch: u64, seed: u64) {
+        self.epoch = epoch;
+        for (sequence, index) in self.sequences.iter_mut().zip(0..) {
+            *sequence = index;
         }
+        shuffle(&mut self.sequences, &mut stream(seed, epoch));
     }
 }
 
@@ -303,20 +317,28 @@ impl Stream {
         self.len.saturating_sub(1) / length
     }
 
-    /// Copies tokens from a position of the stream.
-    fn copy(&self, tokens: &Tokens, at: usize, out: &mut [u32]) {
-        let mut done = 0;
+    /// Where `len` tokens from a position of the stream are in the corpus, piece by piece.
+    fn ranges(&self, at: usize, len: usize) -> impl Iterator<Item = Range<usize>> {
         let first = self
             .pieces
             .partition_point(|piece| piece.at + piece.len <= at);
-        for piece in &self.pieces[first..] {
-            let skip = (at + done) - piece.at;
-            let count = (piece.len - skip).min(out.len() - done);
-            tokens.copy(piece.from + skip, &mut out[done..done + count]);
-            done += count;
-            if done == out.len() {
-                break;
-            }
+        let end = at + len;
+        self.pieces[first..]
+            .iter()
+            .take_while(move |piece| piece.at < end)
+            .map(move |piece| {
+                let from = piece.from + at.saturating_sub(piece.at);
+                from..piece.from + piece.len.min(end - piece.at)
+            })
+    }
+
+    /// Copies tokens from a position of the stream.
+    fn copy(&self, tokens: &Tokens, at: usize, out: &mut [u32]) {
+        let mut done = 0;
+        for range in self.ranges(at, out.len()) {
+            let len = range.len();
+            tokens.copy(range.start, &mut out[done..done + len]);
+            done += len;
         }
     }
 
@@ -324,12 +346,20 @@ impl Stream {
     fn fill(&self, tokens: &Tokens, sequence: usize, row: usize, batch: &mut Batch) {
         let cells = row * batch.length..(row + 1) * batch.length;
         let at = sequence * batch.length;
-        self.copy(tokens, at, &mut batch.inputs[cells.clone()]);
-        self.copy(tokens, at + 1, &mut batch.targets[cells]);
+        let (inputs, targets) = (&mut batch.inputs[cells.clone()], &mut batch.targets[cells]);
+        self.copy(tokens, at, inputs);
+        self.copy(tokens, at + 1, targets);
+        let mut done = 0;
+        for range in self.ranges(at + 1, targets.len()) {
+            for beginning in tokens.beginnings(range.clone()) {
+                targets[done + beginning - range.start] = IGNORED;
+            }
+            done += range.len();
+        }
     }
 
     /// Calls `f` with each token of a range of the stream.
-    fn each(&self, tokens: &Tokens, range: std::ops::Range<usize>, mut f: impl FnMut(u32)) {
+    fn each(&self, tokens: &Tokens, range: Range<usize>, mut f: impl FnMut(u32)) {
         let mut buffer = [0; 4096];
         let mut at = range.start;
         while at < range.end {

@@ -21,8 +21,11 @@ pub struct StepRecord {
     pub tokens_per_second: f64,
     /// Wall seconds of the step.
     pub seconds: f64,
-    /// Whether the update was left out because loss or gradient was not finite.
+    /// Whether the update was left out.
     pub skipped: bool,
+    /// Why, where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip_reason: Option<String>,
 }
 
 /// What one validation found.
@@ -40,6 +43,7 @@ pub struct ValidationRecord {
 #[derive(Debug)]
 pub struct MetricsLog {
     file: File,
+    line: Vec<u8>,
 }
 
 impl MetricsLog {
@@ -57,7 +61,8 @@ impl MetricsLog {
         let valid = bytes_up_to(&file, step)?;
         // Cutting off a tail cannot leave a broken line behind, so this needs no temporary file.
         file.set_len(valid)?;
-        Ok(MetricsLog { file })
+        let line = Vec::new();
+        Ok(MetricsLog { file, line })
     }
 
     /// Appends a line in a single write: readers never see half of it.
@@ -65,9 +70,10 @@ impl MetricsLog {
     /// # Errors
     /// When the disk does not take it.
     pub fn append(&mut self, record: &impl Serialize) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        self.file.write_all(&line)
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, record)?;
+        self.line.push(b'\n');
+        self.file.write_all(&self.line)
     }
 }
 
@@ -104,6 +110,7 @@ mod tests {
             tokens_per_second: 100.0,
             seconds: 0.5,
             skipped: true,
+            skip_reason: Some("its loss or gradient is not finite".to_owned()),
         }
     }
 

@@ -3,6 +3,7 @@
 //! [`run`] is the loop; what it drives, asks and keeps lies in the other files.
 
 pub mod data;
+pub mod guard;
 pub mod schedule;
 
 mod optimizer;
@@ -23,5 +24,5 @@ pub mod state;
 pub mod tensor_file;
 
 pub use data::{Batch, Dataset};
-pub use plan::{MemoryPlan, Optimizer, Plan};
+pub use plan::{MICRO_BATCH_TOKENS, MemoryPlan, Optimizer, Plan, RoleMemory};
 pub use trainer::{StepReport, Trainer, TrainerError};

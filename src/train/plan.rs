@@ -45,6 +45,11 @@ pub struct Plan {
     pub micro_batch: usize,
     /// AdamW.
     pub optimizer: Optimizer,
+    /// Share of values dropped in training, in 0..1.
+    pub dropout: f32,
+    /// Keep the inputs of blocks alone, and compute the rest of their activations again in the backward pass: less memory for a
+    /// quarter to a third more work, and the same bits.
+    pub recompute: bool,
     /// The kernels' ISA.
     pub isa: Isa,
     /// Caches that a thread can count on.
@@ -89,9 +94,23 @@ impl MemoryPlan {
     }
 }
 
+/// The memory of one role at some moment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RoleMemory {
+    /// Its name, as in [`MemoryPlan::roles`].
+    pub role: &'static str,
+    /// Bytes planned, and mapped before the first step.
+    pub planned: usize,
+    /// Bytes in memory now; `None` where the system does not tell.
+    pub used: Option<usize>,
+    /// Most bytes that were in memory whenever this was asked. The trainer gives nothing back, so only swapping makes it more than
+    /// what is used now.
+    pub peak: Option<usize>,
+}
+
 /// Tokens of a micro-batch that is chosen automatically: enough that reading a gradient of weights and writing it back
 /// costs little beside the products, few enough that activations take little memory. 256 to 1,024 tokens took the same time.
-const MICRO_BATCH_TOKENS: usize = 512;
+pub const MICRO_BATCH_TOKENS: usize = 512;
 
 /// Bytes of logits that exist at once.
 const LOGITS_BYTES: usize = 16 << 20;
@@ -121,6 +140,7 @@ impl Plan {
             sequences: self.micro_batch,
             length: self.length,
             chunk,
+            recompute: self.recompute,
         }
     }
 

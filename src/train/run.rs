@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, CheckpointError};
-use super::data::Dataset;
+use super::data::{Batch, Dataset};
+use super::guard::Guard;
 use super::metrics_log::{MetricsLog, StepRecord, ValidationRecord};
 use super::named_tensors::{FIRST, SECOND, tensors, tensors_mut};
 use super::run_folder::RunFolder;
@@ -15,9 +16,6 @@ use super::schedule::Schedule;
 use super::state::State;
 use super::trainer::Trainer;
 use crate::model::Unobserved;
-
-/// Steps in a row whose loss or gradient was not finite before the run is given up.
-const SKIPS_BEFORE_GIVING_UP: u32 = 5;
 
 /// How long a run is and what it does on the way.
 #[derive(Clone, Debug)]
@@ -34,6 +32,8 @@ pub struct Settings {
     pub keep_checkpoints: usize,
     /// The learning rate of each step.
     pub schedule: Schedule,
+    /// Which steps are left out, and how many in a row end the run.
+    pub guard: Guard,
 }
 
 /// Who wants to know how a run goes.
@@ -60,15 +60,19 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
-    /// Loss or gradient was not finite for too many steps in a row.
+    /// Too many steps in a row were left out.
     #[error(
-        "the loss is lost: {skips} steps in a row up to step {step} had a loss or a gradient that is not finite"
+        "the loss is lost: {skips} steps in a row up to step {step} were left out, the last one because {reason}"
     )]
     Diverged {
         /// The last of them.
         step: u64,
         /// How many.
         skips: u32,
+        /// Why the last of them was.
+        reason: String,
+        /// The newest checkpoint from before, where there is one.
+        last_good: Option<PathBuf>,
     },
 }
 
@@ -130,6 +134,11 @@ impl Run<'_> {
                 source,
             })
         };
+        let plan = self.trainer.plan();
+        let mut batch = Batch::new(plan.batch, plan.length);
+        let mut sorted = Vec::with_capacity(self.settings.guard.window);
+        let losses = &mut self.state.recent_losses;
+        losses.reserve(self.settings.guard.window.saturating_sub(losses.len()));
         let mut saved = self.checkpoint.take().map(|path| (self.state.step, path));
         let finished = loop {
             if self.validation_is_due() {
@@ -151,11 +160,11 @@ impl Run<'_> {
             if stop.load(Ordering::Relaxed) {
                 break false;
             }
-            let record = self.step();
+            let record = self.step(&mut batch, &mut sorted);
             logged(log.append(&record))?;
             self.events.step(&record);
-            if self.state.skipped_in_a_row >= SKIPS_BEFORE_GIVING_UP {
-                return Err(self.give_up()?);
+            if self.state.skipped_in_a_row >= self.settings.guard.most_skips {
+                return Err(self.give_up(record.skip_reason)?);
             }
         };
         let checkpoint = match saved {
@@ -169,24 +178,27 @@ impl Run<'_> {
         })
     }
 
-    fn step(&mut self) -> StepRecord {
+    fn step(&mut self, batch: &mut Batch, sorted: &mut Vec<f64>) -> StepRecord {
         let begin = Instant::now();
         let learning_rate = self
             .settings
             .schedule
             .rate(self.state.step, &self.state.schedule);
-        let batch = self.data.batch(self.state.step as usize);
-        let report = self.trainer.step(&batch, learning_rate, &mut Unobserved);
+        let (guard, state) = (&self.settings.guard, &mut self.state);
+        self.data.fill(state.step as usize, batch);
+        let limit = guard.limit(&state.recent_losses, sorted);
+        let report = self
+            .trainer
+            .step_below(limit, batch, learning_rate, &mut Unobserved);
         let seconds = begin.elapsed().as_secs_f64();
-        let skipped = report.skipped;
-        let state = &mut self.state;
         state.step += 1;
         state.tokens += report.tokens as u64;
-        state.skipped_in_a_row = if skipped {
-            state.skipped_in_a_row + 1
+        if report.skipped.is_some() {
+            state.skipped_in_a_row += 1;
         } else {
-            0
-        };
+            state.skipped_in_a_row = 0;
+            guard.remember(report.loss, &mut state.recent_losses);
+        }
         state.updates = self.trainer.updates();
         state.history.step(report.loss);
         StepRecord {
@@ -196,7 +208,8 @@ impl Run<'_> {
             gradient_norm: report.grad_norm,
             tokens_per_second: report.tokens as f64 / seconds,
             seconds,
-            skipped,
+            skipped: report.skipped.is_some(),
+            skip_reason: report.skipped.map(|why| why.to_string()),
         }
     }
 
@@ -245,13 +258,17 @@ impl Run<'_> {
 
     /// The weights that fail on one batch after the other may have been saved before they failed first: that checkpoint is set
     /// aside.
-    fn give_up(&self) -> Result<RunError, CheckpointError> {
+    fn give_up(&self, reason: Option<String>) -> Result<RunError, CheckpointError> {
         let (step, skips) = (self.state.step, self.state.skipped_in_a_row);
         let last_used = step - u64::from(skips);
-        self.folder
-            .checkpoints()
-            .set_aside_after(last_used.saturating_sub(1))?;
-        Ok(RunError::Diverged { step, skips })
+        let checkpoints = self.folder.checkpoints();
+        checkpoints.set_aside_after(last_used.saturating_sub(1))?;
+        Ok(RunError::Diverged {
+            step,
+            skips,
+            reason: reason.unwrap_or_default(),
+            last_good: checkpoints.list()?.pop().map(|(_, path)| path),
+        })
     }
 
     /// A validation that was interrupted is due again when the run is resumed.
@@ -267,7 +284,7 @@ impl Run<'_> {
                 || step >= self.settings.steps)
     }
 
-    /// Weights that have just produced a loss that is not finite wait: they may be past saving.
+    /// Weights that have just produced a loss that was left out wait: they may be past saving.
     fn checkpoint_is_due(&self) -> bool {
         let step = self.state.step;
         let due = self

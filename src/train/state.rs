@@ -14,7 +14,9 @@ const FREE: &[&str] = &[
     "computation.description",
     "training.num_epochs",
     "training.max_steps",
+    "training.max_skips",
     "training.micro_batch",
+    "training.recompute",
     "training.threads",
     "training.validation_every",
     "training.validation_batches",
@@ -36,7 +38,7 @@ pub struct State {
     pub(super) schema: String,
     /// Steps done; also the position in the data, whose order is a function of seed and step.
     pub step: u64,
-    /// Optimizer updates done: the steps without those skipped for a gradient that was not finite.
+    /// Optimizer updates done: the steps without those skipped.
     pub updates: u64,
     /// Tokens trained on.
     pub tokens: u64,
@@ -48,6 +50,9 @@ pub struct State {
     pub schedule: Progress,
     /// How the run has gone so far.
     pub history: History,
+    /// Losses of the newest updates, by which a spike is told.
+    #[serde(default)]
+    pub recent_losses: Vec<f32>,
 }
 
 /// What stays the same over a run.
@@ -98,6 +103,7 @@ impl State {
             identity,
             schedule: Progress::default(),
             history: History::default(),
+            recent_losses: Vec::new(),
         }
     }
 }

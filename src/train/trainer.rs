@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::{
     data::Batch,
+    guard::Skip,
     optimizer::{global_norm, update},
-    plan::Plan,
+    plan::{Plan, RoleMemory},
 };
 use crate::{
     kernels::Team,
     model::{
-        self, Activations, Compute, Layout, Observer, Packed, Parameters, Scratch, Shape,
+        self, Activations, Compute, Dropout, Layout, Observer, Packed, Parameters, Scratch, Shape,
         ShapeError, Tokens, Unobserved, Workspace,
     },
     parallel::Pool,
@@ -26,8 +27,8 @@ pub struct StepReport {
     pub grad_norm: f64,
     /// Tokens of the batch.
     pub tokens: usize,
-    /// Loss or gradient was not finite, so nothing was updated.
-    pub skipped: bool,
+    /// Why nothing was updated, where nothing was.
+    pub skipped: Option<Skip>,
 }
 
 /// Why a trainer could not be made.
@@ -58,39 +59,72 @@ pub struct Trainer {
     activations: Activations,
     scratch: Scratch,
     partial: Vec<f64>,
+    seed: u64,
     updates: u64,
+    /// The memory that the parts above lie in, by role.
+    arenas: Vec<(&'static str, Arena)>,
+    /// Most bytes of each role that were seen in memory.
+    peaks: [Option<usize>; 6],
 }
 
 impl Trainer {
-    /// Takes the planned memory and initialises the weights from `seed`.
+    /// Takes the planned memory and initialises the weights from `seed`, which also decides what dropout drops.
     pub fn new(plan: &Plan, pool: Arc<Pool>, seed: u64) -> Result<Trainer, TrainerError> {
         plan.shape.check()?;
         let layout = Layout::new(&plan.shape);
-        let zeros = || -> Result<Parameters, ArenaError> {
-            Ok(Parameters::zeros(&layout, &mut Arena::new(layout.len)?))
+        let mut arenas = Vec::new();
+        let mut arena = |role, len| -> Result<Arena, ArenaError> {
+            let arena = Arena::new(len)?;
+            arenas.push((role, arena.share()));
+            Ok(arena)
         };
-        let mut parameters = zeros()?;
+        let mut parameters = Parameters::zeros(&layout, &mut arena("parameters", layout.len)?);
         parameters.initialize(seed);
-        let activations = plan.activations();
-        let packed = Packed::new(
-            plan.isa,
-            &plan.shape,
-            &mut Arena::new(Packed::len(plan.isa, &plan.shape))?,
-        );
+        let gradients = Parameters::zeros(&layout, &mut arena("gradients", layout.len)?);
+        let first = Parameters::zeros(&layout, &mut arena("moments", layout.len)?);
+        let second = Parameters::zeros(&layout, &mut arena("moments", layout.len)?);
+        let (isa, shape) = (plan.isa, &plan.shape);
+        let mut panels = arena("panels", Packed::len(isa, shape))?;
+        let sizes = plan.activations();
+        let mut activations = arena("activations", sizes.activations_len())?;
+        let mut scratch = arena("workspace", sizes.scratch_len())?;
         Ok(Trainer {
             plan: *plan,
             pool,
             parameters,
-            gradients: zeros()?,
+            gradients,
             unspent: false,
-            first: zeros()?,
-            second: zeros()?,
-            packed,
+            first,
+            second,
+            packed: Packed::new(isa, shape, &mut panels),
             packed_at: None,
-            activations: activations.activations(&mut Arena::new(activations.activations_len())?),
-            scratch: activations.scratch(&mut Arena::new(activations.scratch_len())?),
+            activations: sizes.activations(&mut activations),
+            scratch: sizes.scratch(&mut scratch),
             partial: Vec::new(),
+            seed,
             updates: 0,
+            arenas,
+            peaks: [None; 6],
+        })
+    }
+
+    /// The memory of each role: planned, in use now, and at most. Some system calls; not for every step.
+    pub fn memory(&mut self) -> [RoleMemory; 6] {
+        let (arenas, mut peaks) = (&self.arenas, self.peaks.iter_mut());
+        self.plan.memory().roles().map(|(role, planned)| {
+            let of_role = arenas.iter().filter(|(of, _)| *of == role);
+            let used = of_role.map(|(_, arena)| arena.resident_bytes()).sum();
+            let mut peak = used;
+            if let Some(before) = peaks.next() {
+                *before = (*before).max(used);
+                peak = *before;
+            }
+            RoleMemory {
+                role,
+                planned,
+                used,
+                peak,
+            }
         })
     }
 
@@ -155,13 +189,27 @@ impl Trainer {
         learning_rate: f32,
         observer: &mut dyn Observer,
     ) -> StepReport {
+        self.step_below(f64::INFINITY, batch, learning_rate, observer)
+    }
+
+    /// The same, where a loss above `limit` leaves out the update too.
+    ///
+    /// # Panics
+    /// As [`Trainer::step`].
+    pub fn step_below(
+        &mut self,
+        limit: f64,
+        batch: &Batch,
+        learning_rate: f32,
+        observer: &mut dyn Observer,
+    ) -> StepReport {
         let pool = Arc::clone(&self.pool);
         pool.assemble(|| {
             let loss = self.accumulate(batch, observer);
             let compute = compute(&self.plan, &*pool);
             let grad_norm = global_norm(&compute, &self.gradients, &mut self.partial, observer);
-            let skipped = !(loss.is_finite() && grad_norm.is_finite());
-            if !skipped {
+            let skipped = Skip::judge(loss, grad_norm, limit);
+            if skipped.is_none() {
                 self.updates += 1;
                 let tensors = [
                     &mut self.parameters,
@@ -190,13 +238,13 @@ impl Trainer {
         })
     }
 
-    /// The mean loss of `batch`, and its gradient in [`Trainer::gradients`], without an update.
+    /// The mean loss of `batch`, and its gradient in [`Trainer::gradients`], without an update; dropout is that of the next step.
     pub fn gradient(&mut self, batch: &Batch) -> f64 {
         let pool = Arc::clone(&self.pool);
         pool.assemble(|| self.accumulate(batch, &mut Unobserved))
     }
 
-    /// The mean loss of `batch` over the targets that count; 0 where none does.
+    /// The mean loss of `batch` over the targets that count, without dropout; 0 where none does.
     pub fn evaluate(&mut self, batch: &Batch) -> f64 {
         let pool = Arc::clone(&self.pool);
         pool.assemble(|| {
@@ -208,6 +256,7 @@ impl Trainer {
                     packed: &self.packed,
                     activations: &mut self.activations,
                     scratch: &mut self.scratch,
+                    dropout: None,
                 };
                 let shape = &self.plan.shape;
                 model::forward(
@@ -236,6 +285,7 @@ impl Trainer {
                     packed: &self.packed,
                     activations: &mut self.activations,
                     scratch: &mut self.scratch,
+                    dropout: None,
                 };
                 let shape = &self.plan.shape;
                 model::forward(
@@ -264,12 +314,20 @@ impl Trainer {
         self.pack(&compute, true, observer);
         let counted = batch.counted().max(1) as f64;
         let mut sum = 0.0;
+        let mut first_row = 0;
         for tokens in micro_batches(batch, self.plan.micro_batch) {
             let mut work = Workspace {
                 packed: &self.packed,
                 activations: &mut self.activations,
                 scratch: &mut self.scratch,
+                dropout: (self.plan.dropout > 0.0).then_some(Dropout {
+                    rate: self.plan.dropout,
+                    seed: self.seed,
+                    step: self.updates,
+                    first_row,
+                }),
             };
+            first_row += tokens.inputs.len();
             let (shape, scale) = (&self.plan.shape, (1.0 / counted) as f32);
             model::forward(
                 &compute,
@@ -322,157 +380,4 @@ fn micro_batches(batch: &Batch, sequences: usize) -> impl Iterator<Item = Tokens
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        kernels::{Isa, gemm::Caches, testing::isas},
-        train::plan::Optimizer,
-    };
-
-    const SHAPE: Shape = Shape {
-        vocab_size: 50,
-        context: 12,
-        d_model: 24,
-        heads: 3,
-        layers: 2,
-        d_ff: 40,
-        tied: true,
-    };
-
-    fn trainer(isa: Isa, workers: usize, micro_batch: usize) -> Trainer {
-        let plan = Plan {
-            shape: SHAPE,
-            batch: 6,
-            length: 12,
-            micro_batch,
-            optimizer: Optimizer::default(),
-            isa,
-            caches: Caches::default(),
-            workers,
-        };
-        let pool = Arc::new(Pool::new(&vec![0; workers]).expect("threads"));
-        Trainer::new(&plan, pool, 1).expect("a trainer")
-    }
-
-    /// A sequence that a small model learns: each token is its predecessor plus seven.
-    fn batch() -> Batch {
-        let inputs: Vec<u32> = (0..72).map(|i| (i / 12 * 5 + i % 12 * 7) % 50).collect();
-        let targets = inputs.iter().map(|token| (token + 7) % 50).collect();
-        Batch {
-            sequences: 6,
-            length: 12,
-            inputs,
-            targets,
-        }
-    }
-
-    fn train(mut trainer: Trainer, steps: usize) -> (Vec<f64>, Trainer) {
-        let batch = batch();
-        let losses = (0..steps)
-            .map(|_| trainer.step(&batch, 1e-2, &mut Unobserved).loss)
-            .collect();
-        (losses, trainer)
-    }
-
-    #[test]
-    fn learns_what_can_be_learned() {
-        for isa in isas() {
-            let (losses, mut trainer) = train(trainer(isa, 1, 2), 60);
-            assert!(
-                (losses[0] - 50_f64.ln()).abs() < 0.1,
-                "{}: starts at {}",
-                isa.name(),
-                losses[0]
-            );
-            assert!(losses[59] < 0.3, "{}: ends at {}", isa.name(), losses[59]);
-            let evaluated = trainer.evaluate(&batch());
-            assert!(
-                evaluated <= losses[59] + 0.05,
-                "{}: {evaluated}",
-                isa.name()
-            );
-        }
-    }
-
-    #[test]
-    fn losses_are_the_same_to_the_bit_for_any_number_of_threads() {
-        let isa = Isa::best();
-        let (one, a) = train(trainer(isa, 1, 2), 5);
-        for workers in [2, 3] {
-            let (more, b) = train(trainer(isa, workers, 2), 5);
-            assert_eq!(one, more);
-            assert_eq!(*a.parameters().values, *b.parameters().values);
-        }
-    }
-
-    #[test]
-    fn threads_may_change_between_steps() {
-        let isa = Isa::best();
-        let (steady, a) = train(trainer(isa, 2, 2), 4);
-        let mut b = trainer(isa, 2, 2);
-        let changing: Vec<f64> = [1, 2, 2, 1]
-            .into_iter()
-            .map(|threads| {
-                b.use_pool(Arc::new(Pool::new(&vec![0; threads]).expect("threads")));
-                b.step(&batch(), 1e-2, &mut Unobserved).loss
-            })
-            .collect();
-        assert_eq!(steady, changing);
-        assert_eq!(*a.parameters().values, *b.parameters().values);
-    }
-
-    #[test]
-    fn micro_batches_are_the_same_mathematics() {
-        let isa = Isa::best();
-        let (whole, _) = train(trainer(isa, 1, 6), 10);
-        for micro_batch in [1, 2, 3] {
-            let (parts, _) = train(trainer(isa, 1, micro_batch), 10);
-            for (a, b) in whole.iter().zip(parts) {
-                assert!((a - b).abs() < 1e-4, "{a} {b}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_broken_gradient_changes_nothing() {
-        let mut trainer = trainer(Isa::best(), 1, 2);
-        trainer.restore(0)[0].values[3] = f32::NAN;
-        let before: Vec<u32> = trainer
-            .parameters()
-            .values
-            .iter()
-            .map(|x| x.to_bits())
-            .collect();
-        let report = trainer.step(&batch(), 1e-2, &mut Unobserved);
-        assert!(report.skipped && !report.loss.is_finite(), "{report:?}");
-        assert!(
-            trainer
-                .parameters()
-                .values
-                .iter()
-                .map(|x| x.to_bits())
-                .eq(before)
-        );
-    }
-
-    #[test]
-    fn a_step_takes_its_own_gradient_alone() {
-        let isa = Isa::best();
-        let (losses, steady) = train(trainer(isa, 1, 2), 3);
-        // A gradient that was asked for, and one that was no number, are gone by the next step.
-        let mut disturbed = trainer(isa, 1, 2);
-        let intact = disturbed.parameters().values[3];
-        for (step, loss) in losses.iter().enumerate() {
-            if step == 0 {
-                disturbed.restore(0)[0].values[3] = f32::NAN;
-                assert!(disturbed.step(&batch(), 1e-2, &mut Unobserved).skipped);
-                disturbed.restore(0)[0].values[3] = intact;
-            }
-            disturbed.gradient(&batch());
-            assert_eq!(disturbed.gradient(&batch()), *loss);
-            assert_eq!(disturbed.step(&batch(), 1e-2, &mut Unobserved).loss, *loss);
-        }
-        assert_eq!(*steady.parameters().values, *disturbed.parameters().values);
-        assert!(disturbed.gradients().values.iter().all(|x| *x == 0.0));
-    }
-}
+mod tests;

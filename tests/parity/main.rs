@@ -116,6 +116,8 @@ fn trainer(fixture: &Fixture, setting: Setting) -> Trainer {
             weight_decay: settings.weight_decay,
             clip_norm: Some(settings.clip),
         },
+        dropout: 0.0,
+        recompute: false,
         isa: setting.isa,
         caches: Caches::default(),
         workers: setting.workers,

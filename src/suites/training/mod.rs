@@ -98,6 +98,8 @@ mod tests {
             length: 16,
             micro_batch: 2,
             optimizer: Optimizer::default(),
+            dropout: 0.0,
+            recompute: false,
             isa: Isa::best(),
             caches: Caches::default(),
             workers,

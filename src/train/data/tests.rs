@@ -35,7 +35,7 @@ fn rows(batch: &Batch) -> Vec<u32> {
 }
 
 #[test]
-fn targets_are_the_next_tokens_across_documents() {
+fn targets_are_the_next_tokens_but_for_those_that_begin_a_document() {
     let mut data = Dataset::new(corpus(&[5, 4]), cut(3, 2, 0.0)).unwrap();
     // The stream is 1 2 3 4 | 5 6 7 |: two sequences, the last two tokens are targets only.
     assert_eq!(data.sequences(), 2);
@@ -45,8 +45,33 @@ fn targets_are_the_next_tokens_across_documents() {
     assert_eq!(batch.targets[row * 3..][..3], [2, 3, 4]);
     let other = 1 - row;
     assert_eq!(batch.inputs[other * 3..][..3], [4, END, 5]);
-    assert_eq!(batch.targets[other * 3..][..3], [END, 5, 6]);
-    assert_eq!(batch.counted(), 6);
+    assert_eq!(batch.targets[other * 3..][..3], [END, IGNORED, 6]);
+    assert_eq!(batch.counted(), 5);
+}
+
+#[test]
+fn no_target_is_the_first_token_of_a_document_wherever_the_sequences_are_cut() {
+    let lengths: Vec<usize> = (0..40).map(|document| 2 + document * 7 % 11).collect();
+    let tokens = corpus(&lengths);
+    let begins: Vec<usize> = (0..40)
+        .map(|document| tokens.document(document).start)
+        .collect();
+    for length in [1, 3, 8, 50] {
+        let data = Dataset::new(tokens.clone(), cut(length, 1, 0.3)).unwrap();
+        for stream in [&data.train, &data.validation] {
+            // The corpus position of each token of the stream.
+            let places: Vec<usize> = stream.ranges(0, stream.len).flatten().collect();
+            assert_eq!(places.len(), stream.len);
+            for sequence in 0..stream.sequences(length) {
+                let mut batch = Batch::new(1, length);
+                stream.fill(&tokens, sequence, 0, &mut batch);
+                for (index, target) in batch.targets.iter().enumerate() {
+                    let place = places[sequence * length + index + 1];
+                    assert_eq!(*target == IGNORED, begins.contains(&place));
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -30,6 +30,8 @@ fn trainer() -> Trainer {
         length: 8,
         micro_batch: 2,
         optimizer: Optimizer::default(),
+        dropout: 0.1,
+        recompute: false,
         isa: Isa::best(),
         caches: Caches::default(),
         workers: 1,
@@ -67,6 +69,10 @@ fn settings(steps: u64) -> Settings {
             patience: 0,
             threshold: 0.05,
             min: 1e-5,
+        },
+        guard: Guard {
+            spike_sigmas: None,
+            ..Guard::default()
         },
     }
 }
@@ -213,7 +219,15 @@ fn a_lost_loss_ends_the_run_and_keeps_the_weights_from_before() {
         ..settings(100)
     };
     let error = go(folder.path(), broken, &mut data(0.2), &mut Watch::default()).unwrap_err();
-    let RunError::Diverged { step, skips } = error else {
+    let words = error.to_string();
+    assert!(words.contains("not finite"), "{words}");
+    let RunError::Diverged {
+        step,
+        skips,
+        last_good,
+        ..
+    } = error
+    else {
         panic!("{error}")
     };
     assert_eq!(
@@ -221,6 +235,7 @@ fn a_lost_loss_ends_the_run_and_keeps_the_weights_from_before() {
         (10, 5),
         "the update of step 5 breaks the weights"
     );
+    assert_eq!(last_good.as_ref(), Some(&good.checkpoint));
     let newest = RunFolder::lock(folder.path())
         .unwrap()
         .checkpoints()
@@ -234,4 +249,99 @@ fn a_lost_loss_ends_the_run_and_keeps_the_weights_from_before() {
         .filter(|line| line[1].is_none() && line[3].is_none())
         .count();
     assert!(skipped >= 5, "{skipped}");
+}
+
+/// So narrow a limit that ordinary noise is above it.
+fn nervous(steps: u64, most_skips: u32) -> Settings {
+    Settings {
+        guard: Guard {
+            spike_sigmas: Some(0.5),
+            window: 8,
+            most_skips,
+        },
+        ..settings(steps)
+    }
+}
+
+#[test]
+fn a_spike_is_left_out_and_a_run_stopped_beside_it_goes_on_to_the_same_bits() {
+    let whole = tempfile::tempdir().unwrap();
+    let settings = || nervous(40, 100);
+    let end = go(
+        whole.path(),
+        settings(),
+        &mut data(0.2),
+        &mut Watch::default(),
+    )
+    .unwrap();
+    let log = fs::read_to_string(whole.path().join("metrics.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let spikes: Vec<u64> = lines
+        .iter()
+        .filter(|line| line["skipped"] == true)
+        .map(|line| line["step"].as_u64().unwrap())
+        .collect();
+    assert_eq!(end.state.updates, 40 - spikes.len() as u64);
+    assert!(spikes.len() > 1 && spikes[0] > 4, "{spikes:?}");
+    assert!(
+        log.contains("\"skip_reason\":\"its loss is a spike: "),
+        "{log}"
+    );
+    let parts = tempfile::tempdir().unwrap();
+    for stop in [spikes[0] - 1, spikes[0], spikes[1]] {
+        let mut watch = Watch {
+            stop_after: Some(stop),
+            ..Watch::default()
+        };
+        go(parts.path(), settings(), &mut data(0.2), &mut watch).unwrap();
+    }
+    let resumed = go(
+        parts.path(),
+        settings(),
+        &mut data(0.2),
+        &mut Watch::default(),
+    )
+    .unwrap();
+    assert_eq!(resumed.state, end.state);
+    let model = |summary: &Summary| fs::read(summary.checkpoint.join("model.safetensors")).unwrap();
+    assert!(model(&resumed) == model(&end), "the weights differ");
+    assert_eq!(losses(parts.path()), losses(whole.path()));
+}
+
+#[test]
+fn a_stated_number_of_spikes_in_a_row_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        checkpoint_every: Some(1),
+        ..nervous(1_000, 1)
+    };
+    let error = go(
+        folder.path(),
+        settings,
+        &mut data(0.2),
+        &mut Watch::default(),
+    )
+    .unwrap_err();
+    let RunError::Diverged {
+        step,
+        skips: 1,
+        reason,
+        last_good: Some(last_good),
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert!(reason.contains("is a spike"), "{reason}");
+    let newest = RunFolder::lock(folder.path())
+        .unwrap()
+        .checkpoints()
+        .latest()
+        .unwrap()
+        .0
+        .unwrap();
+    assert_eq!(newest.path, last_good);
+    assert!(newest.state.step < step);
 }
