@@ -137,6 +137,8 @@ mod tests {
                 batch: 1,
                 length: 16,
                 micro_batch: 1,
+                dropout: 0.0,
+                recompute: false,
                 optimizer: Optimizer::default(),
                 isa: Isa::best(),
                 caches: Caches::default(),
