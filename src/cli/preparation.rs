@@ -12,7 +12,7 @@ use super::trained::{Trained, shape, tokenizer_of};
 use super::workers::Workers;
 use crate::atomic;
 use crate::config::{Config, Rule};
-use crate::model::{Layout, Shape};
+use crate::model::{Layout, Shape, Switches};
 use crate::text::{Key, Tokenizer};
 use crate::train::budget::{self, Sizes};
 use crate::train::checkpoint::Checkpoint;
@@ -205,6 +205,7 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
         isa: workers.isa,
         caches: workers.caches,
         workers: workers.pool.cpus().len(),
+        switches: Switches::default(),
     }
 }
 

@@ -55,6 +55,9 @@ impl Block<'_> {
         let (rows, d) = (self.rows(), self.width());
         let (compute, layer, at) = (self.compute, self.layer, |range| self.parameters.at(range));
         let gemm = &mut scratch.gemm[..];
+        self.compute
+            .switches
+            .renew([&mut kept.ln_1, &mut kept.ln_1_statistics]);
         observed(
             observer,
             Operator::LayerNorm,
@@ -75,6 +78,7 @@ impl Block<'_> {
                 );
             },
         );
+        self.compute.switches.renew([&mut kept.qkv]);
         observed(
             observer,
             Operator::Qkv,
@@ -96,6 +100,9 @@ impl Block<'_> {
                 );
             },
         );
+        self.compute
+            .switches
+            .renew([&mut kept.attention, &mut kept.log_sums]);
         observed(
             observer,
             Operator::Attention,
@@ -116,6 +123,7 @@ impl Block<'_> {
                 );
             },
         );
+        self.compute.switches.renew([&mut kept.middle]);
         observed(
             observer,
             Operator::AttentionOut,
@@ -148,6 +156,9 @@ impl Block<'_> {
         let (rows, d, f) = (self.rows(), self.width(), self.d_ff);
         let (compute, layer, at) = (self.compute, self.layer, |range| self.parameters.at(range));
         let gemm = &mut scratch.gemm[..];
+        self.compute
+            .switches
+            .renew([&mut kept.ln_2, &mut kept.ln_2_statistics]);
         observed(
             observer,
             Operator::LayerNorm,
@@ -168,6 +179,9 @@ impl Block<'_> {
                 );
             },
         );
+        self.compute
+            .switches
+            .renew([&mut kept.hidden, &mut kept.hidden_slope]);
         observed(
             observer,
             Operator::MlpUp,
@@ -191,6 +205,7 @@ impl Block<'_> {
                 );
             },
         );
+        self.compute.switches.renew([&mut kept.out]);
         observed(
             observer,
             Operator::MlpDown,
@@ -226,6 +241,9 @@ impl Block<'_> {
     ) {
         let (rows, d, f) = (self.rows(), self.width(), self.d_ff);
         let (compute, layer) = (self.compute, self.layer);
+        compute
+            .switches
+            .renew([&mut scratch.inner, &mut scratch.hidden]);
         let (gemm, residual) = (&mut scratch.gemm[..], &mut scratch.residual[..rows * d]);
         let (inner, hidden) = (
             &mut scratch.inner[..rows * d],
@@ -325,6 +343,9 @@ impl Block<'_> {
     ) {
         let (rows, d) = (self.rows(), self.width());
         let (compute, layer) = (self.compute, self.layer);
+        compute
+            .switches
+            .renew([&mut scratch.inner, &mut scratch.qkv]);
         let (gemm, residual) = (&mut scratch.gemm[..], &mut scratch.residual[..rows * d]);
         let (inner, dqkv) = (
             &mut scratch.inner[..rows * d],
@@ -393,6 +414,7 @@ impl Block<'_> {
     ) {
         let (rows, d) = (self.rows(), self.width());
         let (compute, layer) = (self.compute, self.layer);
+        compute.switches.renew([&mut scratch.inner]);
         let (gemm, residual) = (&mut scratch.gemm[..], &mut scratch.residual[..rows * d]);
         let (inner, dqkv) = (&mut scratch.inner[..rows * d], &scratch.qkv[..rows * 3 * d]);
         observed(

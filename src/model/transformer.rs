@@ -62,6 +62,7 @@ pub fn forward(
         "{rows} tokens in activations planned for {}",
         activations.rows
     );
+    compute.switches.renew([&mut activations.embedding]);
     observed(
         observer,
         Operator::Embedding,
@@ -98,6 +99,8 @@ pub fn forward(
         block.forward(stream, kept, work.scratch, observer);
         stream = &kept.out[..rows * d];
     }
+    let last = [&mut activations.ln_f, &mut activations.ln_f_statistics];
+    compute.switches.renew(last);
     observed(
         observer,
         Operator::LayerNorm,
@@ -126,6 +129,9 @@ pub fn evaluate(
     observer: &mut dyn Observer,
 ) -> f64 {
     let (activations, scratch) = (&*work.activations, &mut *work.scratch);
+    compute
+        .switches
+        .renew([&mut scratch.logits, &mut scratch.losses]);
     let head = head(
         shape,
         work.packed,
@@ -213,6 +219,9 @@ pub fn backward_and_loss(
     let (rows, d) = (tokens.inputs.len(), shape.d_model);
     let layout = &parameters.layout;
     let (activations, scratch) = (&*work.activations, &mut *work.scratch);
+    compute
+        .switches
+        .renew([&mut scratch.logits, &mut scratch.losses, &mut scratch.inner]);
     let loss = {
         let head = head(
             shape,

@@ -4,9 +4,11 @@
 //! with `value: null` and the reason in `how`.
 
 mod machine;
+mod optimization;
 mod reason;
 
 pub use machine::{Cache, Cpu, Fact, Feature, Machine, Summary};
+pub use optimization::{OPTIMIZATIONS, optimization};
 pub use reason::reason;
 
 use serde::{Deserialize, Serialize};

@@ -59,6 +59,12 @@ quantities! {
     SPEEDUP_OVER_BEST_PEER = "speedup_over_best_peer", "ratio", Higher;
     /// Time of one call for each product over one call for all.
     SPEEDUP_OVER_LOOP = "speedup_over_loop", "ratio", Higher;
+    /// Speed-up that others claim.
+    CLAIMED = "claimed", "ratio", Neither;
+    /// How far two losses lie apart.
+    LOSS_DIFFERENCE = "loss_difference", "nats", Lower;
+    /// How far two gradients, or the logits of two ways to generate, lie apart, relative to their size.
+    RELATIVE_DIFFERENCE = "relative_difference", "ratio", Lower;
     /// Speed-up over the number of threads.
     THREAD_EFFICIENCY = "thread_efficiency", "ratio", Higher;
     /// Training loss.

@@ -14,7 +14,7 @@ use crate::{
         ShapeError, Tokens, Unobserved, Workspace,
     },
     parallel::Pool,
-    tensor::{Arena, ArenaError},
+    tensor::ArenaError,
 };
 
 /// What a step found.
@@ -66,8 +66,9 @@ impl Trainer {
     pub fn new(plan: &Plan, pool: Arc<Pool>, seed: u64) -> Result<Trainer, TrainerError> {
         plan.shape.check()?;
         let layout = Layout::new(&plan.shape);
+        let arena = |len| plan.switches.arena(len);
         let zeros = || -> Result<Parameters, ArenaError> {
-            Ok(Parameters::zeros(&layout, &mut Arena::new(layout.len)?))
+            Ok(Parameters::zeros(&layout, &mut arena(layout.len)?))
         };
         let mut parameters = zeros()?;
         parameters.initialize(seed);
@@ -75,7 +76,8 @@ impl Trainer {
         let packed = Packed::new(
             plan.isa,
             &plan.shape,
-            &mut Arena::new(Packed::len(plan.isa, &plan.shape))?,
+            &mut arena(Packed::len(plan.isa, &plan.shape))?,
+            plan.switches,
         );
         Ok(Trainer {
             plan: *plan,
@@ -87,8 +89,8 @@ impl Trainer {
             second: zeros()?,
             packed,
             packed_at: None,
-            activations: activations.activations(&mut Arena::new(activations.activations_len())?),
-            scratch: activations.scratch(&mut Arena::new(activations.scratch_len())?),
+            activations: activations.activations(&mut arena(activations.activations_len())?),
+            scratch: activations.scratch(&mut arena(activations.scratch_len())?),
             partial: Vec::new(),
             updates: 0,
         })
@@ -304,6 +306,7 @@ fn compute<'a>(plan: &Plan, team: &'a dyn Team) -> Compute<'a> {
         isa: plan.isa,
         caches: plan.caches,
         team,
+        switches: plan.switches,
     }
 }
 
@@ -326,6 +329,7 @@ mod tests {
     use super::*;
     use crate::{
         kernels::{Isa, gemm::Caches, testing::isas},
+        model::Switches,
         train::plan::Optimizer,
     };
 
@@ -349,6 +353,7 @@ mod tests {
             isa,
             caches: Caches::default(),
             workers,
+            switches: Switches::default(),
         };
         let pool = Arc::new(Pool::new(&vec![0; workers]).expect("threads"));
         Trainer::new(&plan, pool, 1).expect("a trainer")
@@ -429,6 +434,62 @@ mod tests {
             let (parts, _) = train(trainer(isa, 1, micro_batch), 10);
             for (a, b) in whole.iter().zip(parts) {
                 assert!((a - b).abs() < 1e-4, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_simple_path_is_the_same_mathematics() {
+        let on = Switches::default();
+        let simple = [
+            Switches {
+                batched_products: false,
+                ..on
+            },
+            Switches {
+                blocked_products: false,
+                ..on
+            },
+            Switches {
+                aligned_pages: false,
+                ..on
+            },
+            Switches {
+                planned_memory: false,
+                ..on
+            },
+            Switches {
+                fused_passes: false,
+                ..on
+            },
+            Switches {
+                batched_products: false,
+                blocked_products: false,
+                aligned_pages: false,
+                planned_memory: false,
+                fused_passes: false,
+            },
+        ];
+        for isa in isas() {
+            let (whole, a) = train(trainer(isa, 2, 3), 4);
+            for switches in simple {
+                let plan = Plan {
+                    switches,
+                    ..*a.plan()
+                };
+                let b = Trainer::new(&plan, Arc::clone(&a.pool), 1).expect("a trainer");
+                let (losses, b) = train(b, 4);
+                for (one, other) in whole.iter().zip(losses) {
+                    let name = isa.name();
+                    assert!(
+                        (one - other).abs() < 1e-4,
+                        "{name} {switches:?}: {one} {other}"
+                    );
+                }
+                // Where the same products are summed in the same order, the bits are the same.
+                if switches.whole_products() {
+                    assert_eq!(*a.parameters().values, *b.parameters().values);
+                }
             }
         }
     }

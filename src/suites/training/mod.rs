@@ -7,6 +7,7 @@ mod attribution;
 mod counting;
 mod course;
 mod findings;
+mod ledger;
 mod model_flops;
 mod operator_times;
 mod operators;
@@ -56,6 +57,12 @@ impl Suite for Training {
             );
             context.keep()?;
         }
+        if let Some(case) = cases.first()
+            && !context.stopped()
+        {
+            ledger::run(context, case)?;
+            context.keep()?;
+        }
         context.recorder.note(
             "method",
             "Steps on different thread counts are interleaved in one training run (the losses are the same to the bit whatever the threads); \
@@ -101,6 +108,7 @@ mod tests {
             isa: Isa::best(),
             caches: Caches::default(),
             workers,
+            switches: crate::model::Switches::default(),
         };
         let documents: Vec<Vec<u32>> = (0..20)
             .map(|document| (0..200).map(|place| (document + 3 * place) % 63).collect())
