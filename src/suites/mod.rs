@@ -14,8 +14,11 @@ mod operands;
 pub mod peers;
 pub mod quantity;
 mod recorder;
+mod scaling;
 pub mod simd;
+mod steps;
 mod training;
+pub mod tuning;
 
 #[cfg(test)]
 mod testing;
@@ -50,6 +53,8 @@ pub const SUITES: &[&dyn Suite] = &[
     &matmul::Matmul,
     &batched::Batched,
     &simd::Simd,
+    &scaling::Scaling,
+    &tuning::Tuning,
 ];
 
 /// The suite of that id.

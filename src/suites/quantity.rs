@@ -59,6 +59,14 @@ quantities! {
     SPEEDUP_OVER_BEST_PEER = "speedup_over_best_peer", "ratio", Higher;
     /// Time of one call for each product over one call for all.
     SPEEDUP_OVER_LOOP = "speedup_over_loop", "ratio", Higher;
+    /// Threads that a tuned run takes.
+    THREADS = "threads", "count", Neither;
+    /// Sequences of a micro-batch.
+    MICRO_BATCH = "micro_batch", "count", Neither;
+    /// Sequences of a batch.
+    BATCH = "batch", "count", Neither;
+    /// MFU over that of the smaller neighbour.
+    MFU_STEP = "mfu_step", "ratio", Neither;
     /// Speed-up that others claim.
     CLAIMED = "claimed", "ratio", Neither;
     /// How far two losses lie apart.

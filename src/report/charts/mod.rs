@@ -7,6 +7,7 @@ pub(crate) mod ceilings;
 mod frequency;
 mod heat;
 mod latency;
+mod ledger;
 mod loss;
 mod matmul;
 mod memory_plan;
@@ -26,9 +27,10 @@ use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
-pub(crate) const ALL: [&Chart; 15] = [
+pub(crate) const ALL: [&Chart; 16] = [
     &step_breakdown::CHART,
     &roofline::CHART,
+    &ledger::CHART,
     &speedup::CHART,
     &thread_efficiency::CHART,
     &loss::CHART,

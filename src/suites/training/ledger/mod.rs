@@ -10,21 +10,19 @@ mod record;
 
 use std::sync::Arc;
 
+use super::super::steps::{self, Steps};
 use super::super::{Case, Context, Effort, SuiteError};
 use crate::measure::clock::Clock;
 use crate::measure::session;
 use crate::parallel::Pool;
 use crate::train::data::Cut;
-use crate::train::{Batch, Dataset, Plan, Trainer};
+use crate::train::{Batch, Dataset, Plan};
 use generation::Generation;
 use lines::{LINES, Line, Off};
 
 /// Largest difference of loss (nats) and of gradients (relative to their norm) between two paths of the same mathematics: f32 sums in
 /// another order differ by about 1e-6.
 const BOUND: f64 = 1e-4;
-
-/// A step above this is not repeated to get warm: page faults do not matter in it.
-const LONG: f64 = 1.0;
 
 /// Pairs of a line at least, and at most.
 const FEWEST: usize = 2;
@@ -167,14 +165,6 @@ struct Bench<'a> {
     case: &'a Case,
 }
 
-/// What one side of a pair did.
-struct Side {
-    seconds: f64,
-    loss: f64,
-    /// AdamW's first moment after the first step: the gradient, after clipping, times a constant.
-    gradient: Vec<f32>,
-}
-
 impl Bench<'_> {
     /// One pair; `swapped` measures without the optimization first.
     fn pair(&self, entry: &mut Entry, swapped: bool) -> Result<(), SuiteError> {
@@ -203,7 +193,15 @@ impl Bench<'_> {
         swapped: bool,
     ) -> Result<((f64, f64), (Option<f64>, f64)), SuiteError> {
         let batch = self.batch(&entry.full)?;
-        let step = |plan: &Plan| self.step(plan, &batch);
+        let step = |plan: &Plan| {
+            let pool = match plan.workers {
+                1 => &self.one,
+                _ => &self.all,
+            };
+            let steps = Steps::new(self.clock, self.case);
+            let timed = steps.time(plan, pool, &batch);
+            timed.map_err(|source| steps::failed(self.case, source))
+        };
         let (on, off) = if swapped {
             let off = step(&entry.simple)?;
             (step(&entry.full)?, off)
@@ -246,45 +244,6 @@ impl Bench<'_> {
         })?;
         Ok(dataset.batch(0))
     }
-
-    /// A step of a trainer made for it, the second one unless the first takes long.
-    fn step(&self, plan: &Plan, batch: &Batch) -> Result<Side, SuiteError> {
-        let pool = if plan.workers == 1 {
-            &self.one
-        } else {
-            &self.all
-        };
-        let mut trainer =
-            Trainer::new(plan, Arc::clone(pool), self.case.cut.seed).map_err(|source| {
-                SuiteError::Trainer {
-                    case: self.case.name.clone(),
-                    source,
-                }
-            })?;
-        let mut timed = || {
-            let begin = self.clock.now();
-            let rate = self.case.learning_rate;
-            let report = trainer.step(batch, rate, &mut crate::model::Unobserved);
-            (self.clock.since(begin), report.loss)
-        };
-        let (first, loss) = timed();
-        let gradient = trainer.moments()[0].values.to_vec();
-        let mut timed = || {
-            let begin = self.clock.now();
-            trainer.step(
-                batch,
-                self.case.learning_rate,
-                &mut crate::model::Unobserved,
-            );
-            self.clock.since(begin)
-        };
-        let seconds = if first < LONG { timed() } else { first };
-        Ok(Side {
-            seconds,
-            loss,
-            gradient,
-        })
-    }
 }
 
 /// The norm of the difference over the norm of `one`.
@@ -302,52 +261,13 @@ fn distance(one: &[f32], other: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{Isa, gemm::Caches};
-    use crate::model::{Shape, Switches};
+    use crate::kernels::Isa;
     use crate::probe::Machine;
     use crate::suites::Experiment;
-    use crate::suites::testing::Quiet;
-    use crate::text::Tokens;
-    use crate::train::Optimizer;
+    use crate::suites::testing::{Quiet, tiny};
 
     fn case() -> Case {
-        let shape = Shape {
-            vocab_size: 64,
-            context: 16,
-            d_model: 32,
-            heads: 2,
-            layers: 1,
-            d_ff: 48,
-            tied: true,
-        };
-        let plan = Plan {
-            shape,
-            batch: 12,
-            length: 16,
-            micro_batch: 4,
-            optimizer: Optimizer::default(),
-            isa: Isa::best(),
-            caches: Caches::default(),
-            workers: 1,
-            switches: Switches::default(),
-        };
-        let documents: Vec<Vec<u32>> = (0..20)
-            .map(|document| (0..200).map(|place| (document + 3 * place) % 63).collect())
-            .collect();
-        Case {
-            name: "tiny".into(),
-            config: serde_json::Value::Null,
-            plan,
-            cut: Cut {
-                length: 16,
-                batch: 12,
-                validation: 0.1,
-                seed: 1,
-            },
-            learning_rate: 1e-2,
-            tokens: Arc::new(Tokens::from_documents(&documents, 63, [0; 32])),
-            source: "invented numbers".into(),
-        }
+        tiny(12, 4)
     }
 
     fn context<'a>(
