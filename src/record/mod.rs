@@ -5,10 +5,12 @@
 
 mod machine;
 mod optimization;
+mod profile;
 mod reason;
 
 pub use machine::{Cache, Cpu, Fact, Feature, Machine, Summary};
 pub use optimization::{OPTIMIZATIONS, optimization};
+pub use profile::{PROFILE_SCHEMA, Profile, Workload};
 pub use reason::reason;
 
 use serde::{Deserialize, Serialize};

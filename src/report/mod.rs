@@ -57,7 +57,11 @@ pub fn render(run: &Run) -> Page {
         let view = view::View::new(run, Some(case.clone()));
         pictures.extend(files(&view, charts::Subject::Training, &suffix));
     }
-    for subject in [charts::Subject::Kernels, charts::Subject::Machine] {
+    for subject in [
+        charts::Subject::Sizes,
+        charts::Subject::Kernels,
+        charts::Subject::Machine,
+    ] {
         pictures.extend(files(&first, subject, ""));
     }
     Page {

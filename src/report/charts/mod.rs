@@ -12,12 +12,15 @@ mod loss;
 mod matmul;
 mod memory_plan;
 mod memory_use;
+mod panels;
 mod roofline;
+mod scaling;
 mod speedup;
 mod step_breakdown;
 mod step_times;
 mod thread_efficiency;
 mod topology;
+mod tuning;
 mod vector_kernels;
 
 use maud::Markup;
@@ -27,7 +30,7 @@ use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
-pub(crate) const ALL: [&Chart; 16] = [
+pub(crate) const ALL: [&Chart; 18] = [
     &step_breakdown::CHART,
     &roofline::CHART,
     &ledger::CHART,
@@ -37,6 +40,8 @@ pub(crate) const ALL: [&Chart; 16] = [
     &step_times::CHART,
     &memory_plan::CHART,
     &memory_use::CHART,
+    &scaling::CHART,
+    &tuning::CHART,
     &matmul::CHART,
     &batches::CHART,
     &vector_kernels::CHART,
@@ -51,6 +56,8 @@ pub(crate) const ALL: [&Chart; 16] = [
 pub(crate) enum Subject {
     /// One training case.
     Training,
+    /// How speed depends on the sizes of a run.
+    Sizes,
     /// Products and vector kernels by themselves.
     Kernels,
     /// The machine.
@@ -95,7 +102,7 @@ pub(crate) struct Chart {
     pub(crate) inputs: fn(&View<'_>) -> Vec<Input>,
     /// The picture, or why there is none.
     pub(crate) draw: fn(&View<'_>, Frame) -> Result<Svg, String>,
-    /// A table that belongs to it.
+    /// A table that belongs to it: at its right, or below where the picture takes the whole page.
     pub(crate) table: Option<fn(&View<'_>) -> Markup>,
 }
 

@@ -36,10 +36,14 @@ pub(super) fn page(run: &Run) -> String {
             }
             body {
                 main {
-                    (head(run, &views, cards::any(&machine, Subject::Kernels)))
+                    (head(run, &views, &machine))
                     (hero::hero(&machine))
                     (hero::cases(&views))
                     @for view in &views { (training(view, views.len() > 1)) }
+                    @if cards::any(&machine, Subject::Sizes) {
+                        h2 id="sizes" { "Sizes" }
+                        div.grid { (cards::pictures(&machine, Subject::Sizes, None)) }
+                    }
                     @if cards::any(&machine, Subject::Kernels) {
                         h2 id="kernels" { "Kernels by themselves" }
                         div.grid { (cards::pictures(&machine, Subject::Kernels, None)) }
@@ -80,13 +84,14 @@ fn style() -> String {
     )
 }
 
-fn head(run: &Run, views: &[View<'_>], kernels: bool) -> Markup {
+fn head(run: &Run, views: &[View<'_>], machine: &View<'_>) -> Markup {
     html! {
         header {
             b { "loopos" }
             nav {
                 @if let Some(first) = views.first() { a href={ "#" (anchor(first)) } { "Training" } }
-                @if kernels { a href="#kernels" { "Kernels" } }
+                @if cards::any(machine, Subject::Sizes) { a href="#sizes" { "Sizes" } }
+                @if cards::any(machine, Subject::Kernels) { a href="#kernels" { "Kernels" } }
                 a href="#machine" { "Machine" }
                 a href="#evidence" { "Evidence" }
             }
