@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::ceilings::arithmetic::Peak;
 use super::quantity::{MFU, MFU_STEP, TOKENS_PER_SECOND};
 use super::steps::Steps;
-use super::{Case, Context, Curve, Effort, Suite, SuiteError};
+use super::{Case, Context, Curve, Effort, Suite, SuiteError, find};
 use crate::measure::session;
 use crate::parallel::Pool;
 use crate::stats::{Interval, bootstrap};
@@ -42,6 +42,12 @@ impl Suite for Scaling {
     }
 
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
+        // The bandwidth of memory explains cliffs; a quick run has no time for it.
+        if context.experiment.effort > Effort::Quick
+            && let Some(ceilings) = find("ceilings")
+        {
+            ceilings.run(context)?;
+        }
         for case in &context.experiment.cases {
             if !context.stopped() {
                 measure(context, case)?;
@@ -52,7 +58,7 @@ impl Suite for Scaling {
     }
 }
 
-/// Rounds over all points, and seconds after which no round begins.
+/// Rounds over all points, and seconds after which no step begins.
 fn rounds(context: &Context) -> (usize, f64) {
     let (rounds, seconds) = match context.experiment.effort {
         Effort::Quick => (1, 60.0),
@@ -90,8 +96,7 @@ fn measure(context: &mut Context, case: &Case) -> Result<(), SuiteError> {
     for round in 0..rounds {
         context.say(&format!("scaling: {}, round {}", case.name, round + 1));
         for place in 0..all.len() {
-            let late = round > 0 && context.clock.since(start) >= seconds;
-            if context.stopped() || late {
+            if context.stopped() || context.clock.since(start) >= seconds {
                 break;
             }
             let at = session::at(all.len(), round, place);
@@ -179,7 +184,7 @@ fn record(
             }
             _ => {
                 let reason = found.missing.as_deref();
-                let reason = reason.unwrap_or("stopped before it was measured");
+                let reason = reason.unwrap_or("the time was over before it was measured");
                 recorder.missing(&subject, TOKENS_PER_SECOND, reason);
                 recorder.missing(&subject, MFU, reason);
                 let none = Interval::exactly(f64::NAN);
