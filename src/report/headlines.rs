@@ -30,11 +30,11 @@ pub struct Headline {
 pub fn headlines(run: &Run) -> Vec<Headline> {
     let view = View::new(run, None);
     [
-        scaling(&view),
-        tuning(&view),
         matmul(&view),
         batched(&view),
         simd(&view),
+        scaling(&view),
+        tuning(&view),
     ]
     .into_iter()
     .flatten()
@@ -310,7 +310,7 @@ mod tests {
         let run = sample::typical();
         let all = headlines(&run);
         let suites: Vec<&str> = all.iter().map(|headline| headline.suite).collect();
-        assert_eq!(suites, ["matmul", "batched", "simd"]);
+        assert_eq!(suites, ["matmul", "batched", "simd", "scaling", "tuning"]);
         for part in ["1024\u{b3}", "of peak on 1 thread", "x the best peer", "; "] {
             assert!(all[0].line.contains(part), "{part}: {}", all[0].line);
         }

@@ -132,7 +132,7 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     let (label, value) = if frame.narrow {
         (136.0, 48.0)
     } else {
-        (190.0, 150.0)
+        (190.0, 178.0)
     };
     let height = HEAD + ROW * rows.len() as f64 + FOOT;
     let canvas = Canvas::new(frame.width, height);
@@ -148,7 +148,7 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
         };
         canvas.line(&[(x, HEAD - 2.0), (x, bottom)], stroke);
         let look = Type::plain(Ink::Soft).size(11.0).align(Align::Middle);
-        canvas.text((x, bottom + 11.0), &times(tick), look);
+        canvas.text((x, bottom + 11.0), &format!("{tick}\u{d7}"), look);
     }
     for (index, row) in rows.iter().enumerate() {
         let centre = HEAD + ROW * (index as f64 + 0.5);

@@ -66,6 +66,11 @@ pub(super) fn draw(
     }
 }
 
+/// A size as people write it.
+fn label(size: f64) -> String {
+    format!("{}", size as i64)
+}
+
 fn one(canvas: &Canvas, area: Area, panel: &Panel<'_>, scale: Scale, highest: f64, ink: Ink) {
     let place = |x: f64| x.max(f64::MIN_POSITIVE).log2();
     let shown: Vec<_> = points(panel.series)
@@ -76,7 +81,8 @@ fn one(canvas: &Canvas, area: Area, panel: &Panel<'_>, scale: Scale, highest: f6
         .series
         .x
         .iter()
-        .map(|x| (place(*x), format!("{x}")))
+        .filter(|x| x.is_finite() && **x > 0.0)
+        .map(|x| (place(*x), label(*x)))
         .collect();
     let ends = shown.iter().map(|point| point.0);
     let (low, high) = ends.fold((f64::MAX, f64::MIN), |(low, high), x| {
@@ -104,7 +110,7 @@ fn one(canvas: &Canvas, area: Area, panel: &Panel<'_>, scale: Scale, highest: f6
             canvas.line(&ends, Stroke::solid(ink, 1.4));
         }
     }
-    if let Some(x) = panel.marked {
+    if let Some(x) = panel.marked.filter(|x| *x > 0.0) {
         plot.mark(place(x), Stroke::dashed(Ink::Orange, 1.4));
     }
 }

@@ -92,8 +92,10 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     };
     panels::draw(&canvas, below, frame.narrow, &speeds, speed, Ink::Green);
     let words = shares.iter().flat_map(|panel| {
-        let known = panel.series.x.iter().zip(&panel.series.y);
-        known.filter_map(|(x, y)| Some(format!("{} {x}: {:.0} %", panel.title, (*y)? * 100.0)))
+        let all = panel.series.x.iter().zip(&panel.series.y);
+        let finite = all.filter(|(x, _)| x.is_finite());
+        finite
+            .filter_map(|(x, y)| Some(format!("{} {x}: {:.0} %", panel.title, known(*y)? * 100.0)))
     });
     Ok(canvas.finish(words.collect::<Vec<_>>().join("; ")))
 }

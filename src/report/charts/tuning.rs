@@ -70,12 +70,13 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     };
     panels::draw(&canvas, 0.0, frame.narrow, &all, scale, Ink::Blue);
     let words = all.iter().flat_map(|panel| {
-        let known = panel.series.x.iter().zip(&panel.series.y);
-        known.filter_map(|(x, y)| {
+        let all = panel.series.x.iter().zip(&panel.series.y);
+        let finite = all.filter(|(x, _)| x.is_finite());
+        finite.filter_map(|(x, y)| {
             Some(format!(
                 "{} {x}: {}",
                 panel.title,
-                quantity((*y)?, "tokens/s")
+                quantity(known(*y)?, "tokens/s")
             ))
         })
     });

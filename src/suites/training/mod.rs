@@ -61,7 +61,6 @@ impl Suite for Training {
             && !context.stopped()
         {
             ledger::run(context, case)?;
-            context.keep()?;
         }
         context.recorder.note(
             "method",

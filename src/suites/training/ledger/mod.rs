@@ -90,7 +90,7 @@ pub(super) fn run(context: &mut Context, case: &Case) -> Result<(), SuiteError> 
         "The ledger switches each optimization off in turn: pairs of a step with and a step without, in changing order, from the same \
          weights and tokens; claims are the seed's, of another program on another machine.",
     );
-    Ok(())
+    context.keep()
 }
 
 /// The line, where switching it off makes a difference that this machine can hold.
