@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use loopos::kernels::Isa;
 use loopos::kernels::gemm::Caches;
-use loopos::model::{Shape, Unobserved};
+use loopos::model::{Shape, Switches, Unobserved};
 use loopos::parallel::Pool;
 use loopos::text::Tokens;
 use loopos::train::data::Cut;
@@ -70,6 +70,7 @@ fn plan(workers: usize, dropout: f32, recompute: bool) -> Plan {
         isa: Isa::best(),
         caches: Caches::default(),
         workers,
+        switches: Switches::default(),
     }
 }
 

@@ -17,6 +17,7 @@ use super::outcome::{Exit, Failure, warn};
 use crate::measure::clock::Clock;
 use crate::measure::turn::{Error as TurnError, Turn};
 use crate::probe::Machine;
+use crate::record::Run;
 use crate::suites::{Context, Effort, Experiment, Host, Recorder, SUITES, Suite};
 use document::Document;
 use folder::Folder;
@@ -75,6 +76,19 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// A document and where its page is.
+pub(super) type Measured = (Run, PathBuf);
+
+/// What another command decides of a measurement.
+pub(super) struct Choices {
+    pub(super) overrides: Vec<String>,
+    pub(super) data: Option<PathBuf>,
+    pub(super) threads: Option<String>,
+    pub(super) quick: bool,
+    pub(super) full: bool,
+    pub(super) out: PathBuf,
+}
+
 /// What `--suite` takes: the suites that exist, and all of them.
 fn suites() -> Vec<PossibleValue> {
     let suite = |suite: &&dyn Suite| PossibleValue::new(suite.id()).help(suite.title());
@@ -83,6 +97,23 @@ fn suites() -> Vec<PossibleValue> {
 }
 
 impl Arguments {
+    /// As if typed: this suite on this configuration.
+    pub(super) fn of_suite(suite: &str, config: &str, choices: Choices) -> Self {
+        Self {
+            suite: suite.to_owned(),
+            quick: choices.quick,
+            full: choices.full,
+            config: vec![config.to_owned()],
+            overrides: choices.overrides,
+            data: choices.data,
+            threads: choices.threads,
+            isa: None,
+            out: choices.out,
+            counters: "off".to_owned(),
+            json: false,
+        }
+    }
+
     fn suites(&self) -> Vec<&'static dyn Suite> {
         let wanted = |suite: &&dyn Suite| self.suite == "all" || self.suite == suite.id();
         SUITES.iter().copied().filter(wanted).collect()
@@ -99,6 +130,15 @@ impl Arguments {
 
 /// Measures, writes the results, and says on stdout what was found.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let show = |(run, page): &Measured| print(arguments, run, page);
+    Ok(measure(arguments, &show)?.0)
+}
+
+/// Measures, writes the results, and shows them, also where a suite failed on the way: how it ended, the document and its page.
+pub(super) fn measure(
+    arguments: &Arguments,
+    show: &dyn Fn(&Measured) -> anyhow::Result<()>,
+) -> anyhow::Result<(Exit, Option<Measured>)> {
     let machine = Machine::detect();
     let settings = experiment::settings(arguments, &machine)?;
     let document = Document::new(&machine);
@@ -110,7 +150,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         Ok(turn) => Some(turn),
         Err(TurnError::Abandoned { .. }) => {
             folder.discard();
-            return Ok(interrupt.exit());
+            return Ok((interrupt.exit(), None));
         }
         Err(error @ TurnError::Unusable { .. }) => {
             warn(error);
@@ -141,12 +181,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         let text = "The user stopped the run: it holds what was measured until then.";
         context.recorder.note("limits", text);
     }
-    let measured = watcher.conclude(arguments, &context.recorder)?;
+    let measured = watcher.conclude(&context.recorder)?;
+    measured.as_ref().map_or(Ok(()), show)?;
     outcome.map_err(Failure::failed)?;
     match (watcher.stopped(), measured) {
-        (true, _) => Ok(interrupt.exit()),
-        (false, true) => Ok(Exit::Done),
-        (false, false) => Err(Failure::no_data("nothing could be measured").into()),
+        (true, measured) => Ok((interrupt.exit(), measured)),
+        (false, Some(measured)) => Ok((Exit::Done, Some(measured))),
+        (false, None) => Err(Failure::no_data("nothing could be measured").into()),
     }
 }
 
@@ -167,11 +208,7 @@ fn take_turn(stop: &AtomicBool) -> Result<Turn, TurnError> {
 }
 
 /// The summary, or the document itself.
-fn print(
-    arguments: &Arguments,
-    run: &crate::record::Run,
-    page: &std::path::Path,
-) -> anyhow::Result<()> {
+fn print(arguments: &Arguments, run: &Run, page: &std::path::Path) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, run).map_err(io::Error::from)?;
@@ -197,8 +234,8 @@ struct Watcher<'a> {
 }
 
 impl Watcher<'_> {
-    /// Writes the page and prints, if there is a number at all; says whether there is.
-    fn conclude(&self, arguments: &Arguments, recorder: &Recorder) -> anyhow::Result<bool> {
+    /// Writes the page, if there is a number at all.
+    fn conclude(&self, recorder: &Recorder) -> anyhow::Result<Option<Measured>> {
         let measured = recorder
             .metrics()
             .iter()
@@ -206,11 +243,10 @@ impl Watcher<'_> {
         if measured {
             let run = self.document.run(recorder, self.experiment);
             let page = self.folder.publish(&run)?;
-            print(arguments, &run, &page)?;
-        } else {
-            self.folder.discard();
+            return Ok(Some((run, page)));
         }
-        Ok(measured)
+        self.folder.discard();
+        Ok(None)
     }
 }
 

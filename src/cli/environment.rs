@@ -30,6 +30,12 @@ pub(crate) fn cargo_home() -> Option<PathBuf> {
     path("CARGO_HOME").or_else(|| Some(path("HOME")?.join(".cargo")))
 }
 
+/// Where tuned profiles are kept: `loopos` in `XDG_CONFIG_HOME`, else in `.config` in the home folder.
+pub(crate) fn config_folder() -> Option<PathBuf> {
+    let configs = path("XDG_CONFIG_HOME").or_else(|| Some(path("HOME")?.join(".config")))?;
+    Some(configs.join("loopos"))
+}
+
 /// Where tokenizers and tokens are kept between runs: `loopos` in `XDG_CACHE_HOME`, else in `.cache` in the home folder.
 pub(crate) fn cache_folder() -> Option<PathBuf> {
     let caches = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")))?;

@@ -123,6 +123,7 @@ fn plan(arguments: &Arguments, trained: &Trained, workers: &Workers) -> Result<P
         isa: workers.isa,
         caches: workers.caches,
         workers: workers.pool.cpus().len(),
+        switches: crate::model::Switches::default(),
     })
 }
 

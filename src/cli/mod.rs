@@ -13,12 +13,14 @@ mod generate;
 mod probe;
 mod report;
 mod train;
+mod tune;
 
 mod answer;
 mod environment;
 mod interrupt;
 mod outcome;
 mod preparation;
+mod profile;
 mod progress;
 mod sampling;
 mod text_source;
@@ -51,6 +53,8 @@ enum Command {
     Probe(probe::Arguments),
     /// Measure how fast this machine is and could be, and write the report
     Bench(bench::Arguments),
+    /// Find the micro-batch and the threads that train fastest here, and keep them for training
+    Tune(tune::Arguments),
     /// Train the model of a configuration on a text
     Train(train::Arguments),
     /// Continue texts with a trained model
@@ -74,6 +78,7 @@ impl Command {
         match self {
             Command::Probe(arguments) => probe::run(arguments),
             Command::Bench(arguments) => bench::run(arguments),
+            Command::Tune(arguments) => tune::run(arguments),
             Command::Train(arguments) => train::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
             Command::Chat(arguments) => chat::run(arguments),

@@ -14,7 +14,7 @@ use super::trained::{Trained, shape, tokenizer_of};
 use super::workers::Workers;
 use crate::atomic;
 use crate::config::Config;
-use crate::model::{Layout, Shape};
+use crate::model::{Layout, Shape, Switches};
 use crate::text::{Key, Tokenizer, Tokens};
 use crate::train::budget::{self, Sizes};
 use crate::train::checkpoint::Checkpoint;
@@ -234,6 +234,7 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
         isa: workers.isa,
         caches: workers.caches,
         workers: workers.pool.cpus().len(),
+        switches: Switches::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::interrupt::Interrupt;
 use super::outcome::{Exit, Failure};
 use super::preparation::{self, Prepared};
+use super::profile;
 use super::progress::Progress;
 use super::text_source::say;
 use super::trained::Trained;
@@ -32,6 +33,7 @@ Examples:
 sizes and its tokenizer become those of the run; the rest comes from --config, or from autoregressive_training.
 The run is kept in the output folder: checkpoints/, metrics.jsonl (a line for each step), config.json, tokenizer.json.
 Ctrl-C saves a checkpoint and ends with exit code 130; a second Ctrl-C ends at once. --resume continues the run to the bit.
+A profile that `loopos tune` made for this machine and configuration sets threads and micro-batch, unless the configuration does.
 LOOPOS_ISA=avx512|avx512vl|avx2|scalar forces the instruction set.";
 
 /// The built-in configuration of a run that starts from a model and names none.
@@ -68,6 +70,12 @@ pub(crate) struct Arguments {
     /// Worker threads [default: training.threads, or one for each core this process may use]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
+    /// Take threads and micro-batch from this profile [default: the one that `loopos tune` made for this machine and configuration]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_profile", "resume"])]
+    profile: Option<PathBuf>,
+    /// Use no profile: threads and micro-batch are chosen by rule
+    #[arg(long)]
+    no_profile: bool,
 }
 
 impl Arguments {
@@ -155,8 +163,15 @@ fn wrong_config(error: ConfigError) -> Failure {
 
 /// Trains, and says on stdout what came of it.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let config = arguments.config()?;
+    let mut config = arguments.config()?;
     config.method_ready().map_err(Failure::failed)?;
+    // A run that goes on keeps what it began with.
+    if !arguments.no_profile
+        && !arguments.resume
+        && let Some(line) = profile::apply(&mut config, arguments.profile.as_deref())?
+    {
+        say(&line);
+    }
     if arguments.explain {
         io::stdout()
             .lock()

@@ -6,7 +6,9 @@ use super::outcome::{Failure, warn};
 use super::text_source::load_tokenizer;
 use super::workers::Workers;
 use crate::config::Config;
-use crate::model::{Layout, Packed, Parameters, Shape, Unobserved, Weights as ModelWeights};
+use crate::model::{
+    Layout, Packed, Parameters, Shape, Switches, Unobserved, Weights as ModelWeights,
+};
 use crate::tensor::Arena;
 use crate::text::Tokenizer;
 use crate::train::checkpoint::Checkpoint;
@@ -124,7 +126,7 @@ impl Trained {
         let parameters = self.parameters()?;
         let len = Packed::len(workers.isa, &self.shape);
         let mut arena = Arena::new(len).map_err(Failure::failed)?;
-        let mut packed = Packed::new(workers.isa, &self.shape, &mut arena);
+        let mut packed = Packed::new(workers.isa, &self.shape, &mut arena, Switches::default());
         workers.pool.assemble(|| {
             packed.update(&workers.compute(), &parameters, false, &mut Unobserved);
         });

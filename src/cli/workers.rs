@@ -6,7 +6,7 @@ use super::environment;
 use super::outcome::Failure;
 use crate::kernels::Isa;
 use crate::kernels::gemm::Caches;
-use crate::model::Compute;
+use crate::model::{Compute, Switches};
 use crate::parallel::Pool;
 use crate::probe::Machine;
 use crate::suites;
@@ -57,6 +57,7 @@ impl Workers {
             isa: self.isa,
             caches: self.caches,
             team: &*self.pool,
+            switches: Switches::default(),
         }
     }
 }

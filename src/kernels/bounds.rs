@@ -3,7 +3,7 @@
 
 use super::{
     Isa, Solo,
-    attention::{Heads, attention, attention_backward},
+    attention::{Heads, Teams, attention, attention_backward},
     gemm::{
         Caches, Epilogue, Matrix, MatrixMut, Product, Right, Store, batched, gemv, multiply,
         pack_right, packed_right_len, workspace_len,
@@ -227,7 +227,7 @@ fn attention_stays_inside() {
             attention(
                 isa,
                 caches,
-                &Solo,
+                Teams::share_heads(&Solo),
                 shape,
                 &qkv,
                 &mut out,
@@ -238,7 +238,7 @@ fn attention_stays_inside() {
             attention_backward(
                 isa,
                 caches,
-                &Solo,
+                Teams::share_heads(&Solo),
                 shape,
                 &qkv,
                 &out,

@@ -108,6 +108,9 @@ impl Block<'_> {
         let (rows, d) = (self.rows(), self.width());
         let (compute, layer, at) = (self.compute, self.layer, |range| self.parameters.at(range));
         let gemm = &mut scratch.gemm[..];
+        self.compute
+            .switches
+            .renew([&mut kept.ln_1, &mut kept.ln_1_statistics]);
         observed(
             observer,
             Operator::LayerNorm,
@@ -128,6 +131,7 @@ impl Block<'_> {
                 );
             },
         );
+        self.compute.switches.renew([&mut kept.qkv]);
         observed(
             observer,
             Operator::Qkv,
@@ -149,6 +153,9 @@ impl Block<'_> {
                 );
             },
         );
+        self.compute
+            .switches
+            .renew([&mut kept.attention, &mut kept.log_sums]);
         observed(
             observer,
             Operator::Attention,
@@ -169,6 +176,7 @@ impl Block<'_> {
                 );
             },
         );
+        self.compute.switches.renew([&mut kept.middle]);
         observed(
             observer,
             Operator::AttentionOut,
@@ -193,6 +201,9 @@ impl Block<'_> {
         let (rows, d, f) = (self.rows(), self.width(), self.d_ff);
         let (compute, layer, at) = (self.compute, self.layer, |range| self.parameters.at(range));
         let gemm = &mut scratch.gemm[..];
+        self.compute
+            .switches
+            .renew([&mut kept.ln_2, &mut kept.ln_2_statistics]);
         observed(
             observer,
             Operator::LayerNorm,
@@ -213,6 +224,9 @@ impl Block<'_> {
                 );
             },
         );
+        self.compute
+            .switches
+            .renew([&mut kept.hidden, &mut kept.hidden_slope]);
         observed(
             observer,
             Operator::MlpUp,
@@ -267,6 +281,9 @@ impl Block<'_> {
     ) {
         let (rows, d, f) = (self.rows(), self.width(), self.d_ff);
         let (compute, layer) = (self.compute, self.layer);
+        compute
+            .switches
+            .renew([&mut scratch.inner, &mut scratch.hidden]);
         let (gemm, residual) = (&mut scratch.gemm[..], &mut scratch.residual[..rows * d]);
         let (inner, hidden) = (
             &mut scratch.inner[..rows * d],
@@ -367,6 +384,9 @@ impl Block<'_> {
     ) {
         let (rows, d) = (self.rows(), self.width());
         let (compute, layer) = (self.compute, self.layer);
+        compute
+            .switches
+            .renew([&mut scratch.inner, &mut scratch.qkv]);
         let (gemm, residual) = (&mut scratch.gemm[..], &mut scratch.residual[..rows * d]);
         let (inner, dqkv) = (
             &mut scratch.inner[..rows * d],
@@ -430,6 +450,7 @@ impl Block<'_> {
     ) {
         let (rows, d) = (self.rows(), self.width());
         let (compute, layer) = (self.compute, self.layer);
+        compute.switches.renew([&mut scratch.inner]);
         let (gemm, residual) = (&mut scratch.gemm[..], &mut scratch.residual[..rows * d]);
         let (inner, dqkv) = (&mut scratch.inner[..rows * d], &scratch.qkv[..rows * 3 * d]);
         observed(

@@ -150,7 +150,7 @@ mod tests {
                 .for_each(|value| *value *= 8.0);
         }
         let mut arena = Arena::new(Packed::len(compute.isa, &SHAPE)).unwrap();
-        let mut packed = Packed::new(compute.isa, &SHAPE, &mut arena);
+        let mut packed = Packed::new(compute.isa, &SHAPE, &mut arena, compute.switches);
         packed.update(compute, &parameters, false, &mut Unobserved);
         (parameters, packed)
     }

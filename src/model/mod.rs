@@ -9,8 +9,11 @@ mod kv_cache;
 mod observer;
 mod packed;
 mod parameters;
+mod plain;
+mod product;
 mod sample;
 mod shape;
+mod switches;
 mod transformer;
 
 pub mod ops;
@@ -24,6 +27,7 @@ pub use packed::Packed;
 pub use parameters::{Layer, Layout, Parameters, TensorInfo};
 pub use sample::Sampling;
 pub use shape::{Shape, ShapeError};
+pub use switches::Switches;
 pub use transformer::{Tokens, Workspace, backward_and_loss, evaluate, forward, logits};
 
 use crate::kernels::{Isa, Team, gemm::Caches};
@@ -37,4 +41,6 @@ pub struct Compute<'a> {
     pub caches: Caches,
     /// The threads.
     pub team: &'a dyn Team,
+    /// What of the optimizations is on.
+    pub switches: Switches,
 }

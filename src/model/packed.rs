@@ -1,8 +1,9 @@
 //! Weights in panels: packed once a step, used by every micro-batch.
 
 use super::{
-    Compute, Layout, Operator, Parameters, Pass, Shape,
+    Compute, Layout, Operator, Parameters, Pass, Shape, Switches,
     observer::{Observer, observed},
+    plain,
 };
 use crate::{
     kernels::{
@@ -27,6 +28,8 @@ pub struct Packed {
     isa: Isa,
     /// Four for each layer, as [`Linear`] numbers them, then the head.
     weights: Vec<Weight>,
+    /// Rows in one piece in place of panels, for products that go row by row.
+    rows: bool,
 }
 
 /// The linear layers of a block.
@@ -73,7 +76,7 @@ impl Packed {
     }
 
     /// Room for the panels of a model, from `arena`.
-    pub fn new(isa: Isa, shape: &Shape, arena: &mut Arena) -> Packed {
+    pub fn new(isa: Isa, shape: &Shape, arena: &mut Arena, switches: Switches) -> Packed {
         let weights = sizes(shape)
             .map(|(rows, columns)| Weight {
                 forward: arena.take(packed_right_len(isa, rows, columns)),
@@ -82,7 +85,11 @@ impl Packed {
                 columns,
             })
             .collect();
-        Packed { isa, weights }
+        Packed {
+            isa,
+            weights,
+            rows: !switches.blocked_products,
+        }
     }
 
     /// Packs the weights as they are now; `backward` packs for the backward pass too.
@@ -102,15 +109,18 @@ impl Packed {
         let cost = Cost::elementwise(elements, 0.0, copies, copies);
         observed(observer, Operator::Pack, Pass::Forward, cost, || {
             let sources = sources(&parameters.layout, parameters);
+            let rows = self.rows;
+            let pack = |source: Matrix<'_>, to: &mut [f32]| {
+                if rows {
+                    plain::copy_rows(compute.team, source, to);
+                } else {
+                    pack_right(compute.isa, compute.team, source, to);
+                }
+            };
             for (weight, source) in self.weights.iter_mut().zip(sources) {
-                pack_right(compute.isa, compute.team, source, &mut weight.forward);
+                pack(source, &mut weight.forward);
                 if backward {
-                    pack_right(
-                        compute.isa,
-                        compute.team,
-                        source.transposed(),
-                        &mut weight.backward,
-                    );
+                    pack(source.transposed(), &mut weight.backward);
                 }
             }
         });
@@ -141,11 +151,16 @@ impl Packed {
     }
 
     fn right<'a>(&self, weight: &'a Weight, transposed: bool) -> Right<'a> {
-        Right::Packed(if transposed {
-            PackedRight::new(self.isa, &weight.backward, weight.columns, weight.rows)
+        let (data, rows, columns) = if transposed {
+            (&weight.backward, weight.columns, weight.rows)
         } else {
-            PackedRight::new(self.isa, &weight.forward, weight.rows, weight.columns)
-        })
+            (&weight.forward, weight.rows, weight.columns)
+        };
+        if self.rows {
+            Right::Plain(Matrix::new(data, rows, columns))
+        } else {
+            Right::Packed(PackedRight::new(self.isa, data, rows, columns))
+        }
     }
 }
 

@@ -65,6 +65,7 @@ pub fn forward(
         "{rows} tokens in activations planned for {}",
         activations.rows
     );
+    compute.switches.renew([&mut activations.streams[0]]);
     observed(
         observer,
         Operator::Embedding,
@@ -91,11 +92,14 @@ pub fn forward(
             dropout: work.dropout,
         };
         let (before, after) = activations.streams.split_at_mut(index + 1);
+        compute.switches.renew([&mut after[0]]);
         let (stream, out) = (&before[index][..rows * d], &mut after[0][..rows * d]);
         let kept = index % activations.layers.len();
         let kept = &mut activations.layers[kept];
         block.forward(stream, kept, out, work.scratch, observer);
     }
+    let last = [&mut activations.ln_f, &mut activations.ln_f_statistics];
+    compute.switches.renew(last);
     observed(
         observer,
         Operator::LayerNorm,
@@ -125,6 +129,9 @@ pub fn evaluate(
     observer: &mut dyn Observer,
 ) -> f64 {
     let (activations, scratch) = (&*work.activations, &mut *work.scratch);
+    compute
+        .switches
+        .renew([&mut scratch.logits, &mut scratch.losses]);
     let head = head(
         shape,
         work.packed,
@@ -212,6 +219,9 @@ pub fn backward_and_loss(
     let (rows, d) = (tokens.inputs.len(), shape.d_model);
     let layout = &parameters.layout;
     let (activations, scratch) = (&mut *work.activations, &mut *work.scratch);
+    compute
+        .switches
+        .renew([&mut scratch.logits, &mut scratch.losses, &mut scratch.inner]);
     let loss = {
         let head = head(
             shape,

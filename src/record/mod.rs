@@ -4,10 +4,14 @@
 //! with `value: null` and the reason in `how`.
 
 mod machine;
+mod optimization;
+mod profile;
 mod reason;
 mod verification;
 
 pub use machine::{Cache, Cpu, Fact, Feature, Machine, Summary};
+pub use optimization::{OPTIMIZATIONS, optimization};
+pub use profile::{PROFILE_SCHEMA, Profile, Workload};
 pub use reason::reason;
 pub use verification::{Check, Verdict, Verification};
 

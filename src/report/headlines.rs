@@ -30,10 +30,79 @@ pub struct Headline {
 /// The findings of a run, one for each suite beside training that it has.
 pub fn headlines(run: &Run) -> Vec<Headline> {
     let view = View::new(run, None);
-    [generation, matmul, batched, simd]
+    [generation, matmul, batched, simd, scaling, tuning]
         .into_iter()
         .filter_map(|suite| suite(&view))
         .collect()
+}
+
+/// From the slowest to the fastest size, and how many falls there are between neighbours.
+fn scaling(view: &View<'_>) -> Option<Headline> {
+    let under = view.metrics_under("scaling.");
+    let of = |quantity: &'static str| {
+        let known = under
+            .iter()
+            .filter(move |metric| metric.name.ends_with(quantity));
+        known.filter_map(|metric| values::known(metric.value))
+    };
+    let (low, high) = (
+        of(".mfu").min_by(f64::total_cmp)?,
+        of(".mfu").max_by(f64::total_cmp)?,
+    );
+    let cliffs = of(".mfu_step").count();
+    let points = of(".mfu").count();
+    let line = format!(
+        "MFU {} to {} over {}, {}",
+        Ratio(low),
+        Ratio(high),
+        many(points, "size"),
+        many(cliffs, "cliff")
+    );
+    Some(Headline {
+        suite: "scaling",
+        title: "As sizes grow",
+        big: (
+            format!("{:.0} to {:.0}", low * 100.0, high * 100.0),
+            format!("% of the peak over {}", many(points, "size")),
+        ),
+        pairs: vec![("falls by more than a fifth".to_owned(), cliffs.to_string())],
+        line,
+    })
+}
+
+/// The sizes that train fastest.
+fn tuning(view: &View<'_>) -> Option<Headline> {
+    let under = view.metrics_under("tuning.");
+    let of = |quantity: &str| {
+        let metric = under
+            .iter()
+            .find(|metric| metric.name.ends_with(quantity))?;
+        values::known(metric.value)
+    };
+    let micro = of(".chosen.micro_batch")? as usize;
+    let on = many(of(".chosen.threads")? as usize, "thread");
+    let speed = under
+        .iter()
+        .find(|metric| metric.name.contains(".chosen.t") && metric.unit == "tokens/s")
+        .and_then(|metric| values::known(metric.value));
+    let mut pairs = vec![("threads".to_owned(), on.clone())];
+    if let Some(batch) = of(".advised.batch") {
+        pairs.push((
+            "batch from which speed hardly rises".to_owned(),
+            digits(batch),
+        ));
+    }
+    let speed = speed.map_or(String::new(), |speed| {
+        format!(", {} tokens/s", digits(speed))
+    });
+    let sequences = many(micro, "sequence");
+    Some(Headline {
+        suite: "tuning",
+        title: "Tuned for this machine",
+        big: (micro.to_string(), format!("sequences at a time{speed}")),
+        pairs,
+        line: format!("{on}, {sequences} at a time{speed}"),
+    })
 }
 
 fn generation(view: &View<'_>) -> Option<Headline> {
@@ -270,7 +339,17 @@ mod tests {
         let run = sample::typical();
         let all = headlines(&run);
         let suites: Vec<&str> = all.iter().map(|headline| headline.suite).collect();
-        assert_eq!(suites, ["generation", "matmul", "batched", "simd"]);
+        assert_eq!(
+            suites,
+            [
+                "generation",
+                "matmul",
+                "batched",
+                "simd",
+                "scaling",
+                "tuning"
+            ]
+        );
         let line = "on 2 threads, 80.0 % of the speed of reading the weights; 16 at once";
         for (headline, part) in [
             (&all[0], line),

@@ -15,8 +15,11 @@ mod operands;
 pub mod peers;
 pub mod quantity;
 mod recorder;
+mod scaling;
 pub mod simd;
+mod steps;
 mod training;
+pub mod tuning;
 pub mod verify;
 
 #[cfg(test)]
@@ -49,6 +52,8 @@ pub trait Suite: Sync {
 pub const SUITES: &[&dyn Suite] = &[
     &ceilings::Ceilings,
     &training::Training,
+    &scaling::Scaling,
+    &tuning::Tuning,
     &generation::Generation,
     &matmul::Matmul,
     &batched::Batched,

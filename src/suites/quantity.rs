@@ -63,6 +63,20 @@ quantities! {
     SPEEDUP_OVER_LOOP = "speedup_over_loop", "ratio", Higher;
     /// Tokens a second of several texts over those of one.
     BATCH_GAIN = "batch_gain", "ratio", Higher;
+    /// Threads that a tuned run takes.
+    THREADS = "threads", "count", Neither;
+    /// Sequences of a micro-batch.
+    MICRO_BATCH = "micro_batch", "count", Neither;
+    /// Sequences of a batch.
+    BATCH = "batch", "count", Neither;
+    /// MFU over that of the smaller neighbour.
+    MFU_STEP = "mfu_step", "ratio", Neither;
+    /// Speed-up that others claim.
+    CLAIMED = "claimed", "ratio", Neither;
+    /// How far two losses lie apart.
+    LOSS_DIFFERENCE = "loss_difference", "nats", Lower;
+    /// How far two gradients, or the logits of two ways to generate, lie apart, relative to their size.
+    RELATIVE_DIFFERENCE = "relative_difference", "ratio", Lower;
     /// Speed-up over the number of threads.
     THREAD_EFFICIENCY = "thread_efficiency", "ratio", Higher;
     /// Training loss.

@@ -120,6 +120,24 @@ impl Recorder {
         self.single(subject, quantity, Provenance::Estimated, value, how.into());
     }
 
+    /// A number that others state, with its range; `how` says where.
+    pub fn stated(
+        &mut self,
+        subject: &str,
+        quantity: Quantity,
+        interval: Interval,
+        how: impl Into<String>,
+    ) {
+        let how = how.into();
+        self.metric(
+            subject,
+            quantity,
+            Provenance::Estimated,
+            Some(interval),
+            how,
+        );
+    }
+
     /// A number that cannot be had here, and why.
     pub fn missing(&mut self, subject: &str, quantity: Quantity, reason: impl Into<String>) {
         self.metric(

@@ -1,4 +1,4 @@
-//! One mapping from the system, cut into regions that never overlap.
+//! One mapping from the system, cut into regions that never overlap; and, for comparison, regions of the allocator.
 #![allow(
     unsafe_code,
     reason = "memory is mapped from the system and cut into exclusive slices"
@@ -32,6 +32,8 @@ pub enum ArenaError {
 pub struct Arena {
     mapping: Arc<Mapping>,
     taken: usize,
+    /// Values by which each region misses the start of a cache line.
+    shift: usize,
 }
 
 #[derive(Debug)]
@@ -54,17 +56,32 @@ const PAGE: usize = 4096;
 impl Arena {
     /// Maps room for `len` values. Pages come into being, zeroed, when first touched; huge pages are asked for where the
     /// arena fills at least one.
+    ///
+    /// # Errors
+    /// When the system refuses.
     pub fn new(len: usize) -> Result<Arena, ArenaError> {
-        Arena::mapped(len, libc::MADV_HUGEPAGE)
+        Arena::on_pages(len, libc::MADV_HUGEPAGE, 0)
     }
 
     /// The same, but the system is asked for 4 KB pages: for measuring what they cost.
+    ///
+    /// # Errors
+    /// When the system refuses.
     pub fn on_small_pages(len: usize) -> Result<Arena, ArenaError> {
-        Arena::mapped(len, libc::MADV_NOHUGEPAGE)
+        Arena::on_pages(len, libc::MADV_NOHUGEPAGE, 0)
     }
 
-    fn mapped(len: usize, pages: libc::c_int) -> Result<Arena, ArenaError> {
-        let wanted = (len * size_of::<f32>()).max(1);
+    /// The same without its virtues: regions start four bytes after a cache line, on the smallest pages. To measure what they are
+    /// worth.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn misaligned(len: usize) -> Result<Arena, ArenaError> {
+        Arena::on_pages(len, libc::MADV_NOHUGEPAGE, 1)
+    }
+
+    fn on_pages(len: usize, advice: libc::c_int, shift: usize) -> Result<Arena, ArenaError> {
+        let wanted = ((len + shift) * size_of::<f32>()).max(1);
         let huge = wanted >= HUGE_PAGE;
         let bytes = if huge {
             wanted.next_multiple_of(HUGE_PAGE) + HUGE_PAGE
@@ -98,7 +115,7 @@ impl Arena {
         if huge {
             // SAFETY: the range lies in the mapping; the call only advises, and a refusal costs nothing but speed.
             unsafe {
-                libc::madvise(start.as_ptr(), wanted.next_multiple_of(HUGE_PAGE), pages);
+                libc::madvise(start.as_ptr(), wanted.next_multiple_of(HUGE_PAGE), advice);
             }
         }
         let mapping = Mapping {
@@ -110,6 +127,7 @@ impl Arena {
         Ok(Arena {
             mapping: Arc::new(mapping),
             taken: 0,
+            shift,
         })
     }
 
@@ -126,12 +144,12 @@ impl Arena {
             self.mapping.len,
             self.taken - start
         );
-        // SAFETY: the range lies in the mapping, and no other region has any of it.
-        let start = unsafe { self.mapping.start.add(start) };
+        // SAFETY: the range lies in the mapping, whose `len` values the shift comes on top of, and no other region has any of it.
+        let start = unsafe { self.mapping.start.add(start + self.shift) };
         Region {
             start,
             len,
-            _mapping: Arc::clone(&self.mapping),
+            _owner: Owner::Mapping(Arc::clone(&self.mapping)),
         }
     }
 
@@ -140,6 +158,7 @@ impl Arena {
         Arena {
             mapping: Arc::clone(&self.mapping),
             taken: self.mapping.len,
+            shift: self.shift,
         }
     }
 
@@ -185,7 +204,41 @@ impl Drop for Mapping {
 pub struct Region {
     start: NonNull<f32>,
     len: usize,
-    _mapping: Arc<Mapping>,
+    _owner: Owner,
+}
+
+/// What is given back with the last region.
+#[derive(Debug)]
+enum Owner {
+    #[expect(dead_code, reason = "held until the region goes")]
+    Mapping(Arc<Mapping>),
+    #[expect(dead_code, reason = "held until the region goes")]
+    Allocation(Allocation),
+}
+
+/// Zeroed values of the allocator.
+#[derive(Debug)]
+struct Allocation {
+    start: NonNull<[f32]>,
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        // SAFETY: leaked by `Region::allocated`, and nothing else owns it.
+        drop(unsafe { Box::from_raw(self.start.as_ptr()) });
+    }
+}
+
+impl Region {
+    /// A region of no arena: `len` zeroed values that the allocator gives and takes back. To measure what a plan is worth.
+    pub fn allocated(len: usize) -> Region {
+        let start = NonNull::from(Box::leak(vec![0.0; len].into_boxed_slice()));
+        Region {
+            start: start.cast(),
+            len,
+            _owner: Owner::Allocation(Allocation { start }),
+        }
+    }
 }
 
 // SAFETY: a region owns its values like a `Box<[f32]>`.
@@ -196,7 +249,7 @@ unsafe impl Sync for Region {}
 impl Deref for Region {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        // SAFETY: inside the mapping, which lives as long as this region, and exclusive to it.
+        // SAFETY: inside of what the owner holds, which lives as long as this region, and exclusive to it.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
@@ -238,6 +291,22 @@ mod tests {
         assert_eq!(arena.resident_bytes(), Some(2 * PAGE));
         region.fill(1.0);
         assert_eq!(arena.resident_bytes(), Some(100 * PAGE));
+    }
+
+    #[test]
+    fn misaligned_and_allocated_regions_are_memory_all_the_same() {
+        for len in [40, 2 << 20] {
+            let mut arena = Arena::misaligned(padded(len) + padded(3)).expect("memory");
+            let (mut a, mut b) = (arena.take(len), arena.take(3));
+            let mut c = Region::allocated(len);
+            assert_eq!((a.as_ptr() as usize % 64, b.as_ptr() as usize % 64), (4, 4));
+            assert!(a.iter().chain(&*b).chain(&*c).all(|x| *x == 0.0));
+            for region in [&mut a, &mut b, &mut c] {
+                region.fill(1.0);
+            }
+            drop((arena, b));
+            assert!(a.iter().chain(&*c).all(|x| *x == 1.0));
+        }
     }
 
     #[test]

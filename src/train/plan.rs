@@ -2,7 +2,7 @@
 
 use crate::{
     kernels::{Isa, gemm::Caches},
-    model::{ActivationsPlan, Layout, Packed, Shape},
+    model::{ActivationsPlan, Layout, Packed, Shape, Switches},
 };
 
 /// The constants of AdamW and of clipping.
@@ -56,6 +56,8 @@ pub struct Plan {
     pub caches: Caches,
     /// Threads.
     pub workers: usize,
+    /// What of the optimizations is on: all, unless someone measures what they are worth.
+    pub switches: Switches,
 }
 
 /// Bytes of each role, planned before the first step and taken at once.
@@ -131,6 +133,11 @@ impl Plan {
         let chunk = (LOGITS_BYTES / (4 * self.shape.vocab_size))
             .clamp(16, 1024)
             .min(rows);
+        let chunk = if self.switches.fused_passes {
+            chunk
+        } else {
+            rows
+        };
         // Chunks of equal size: the last one does not run at the speed of a sliver.
         let chunk = rows.div_ceil(rows.div_ceil(chunk));
         ActivationsPlan {

@@ -74,7 +74,7 @@ impl Trainer {
         let layout = Layout::new(&plan.shape);
         let mut arenas = Vec::new();
         let mut arena = |role, len| -> Result<Arena, ArenaError> {
-            let arena = Arena::new(len)?;
+            let arena = plan.switches.arena(len)?;
             arenas.push((role, arena.share()));
             Ok(arena)
         };
@@ -96,7 +96,7 @@ impl Trainer {
             unspent: false,
             first,
             second,
-            packed: Packed::new(isa, shape, &mut panels),
+            packed: Packed::new(isa, shape, &mut panels, plan.switches),
             packed_at: None,
             activations: sizes.activations(&mut activations),
             scratch: sizes.scratch(&mut scratch),
@@ -362,6 +362,7 @@ fn compute<'a>(plan: &Plan, team: &'a dyn Team) -> Compute<'a> {
         isa: plan.isa,
         caches: plan.caches,
         team,
+        switches: plan.switches,
     }
 }
 

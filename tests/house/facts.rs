@@ -43,8 +43,11 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
     ("src/kernels/isa", &["ymm"]),
     ("src/kernels/vec", &["accuracy", "map"]),
     ("src/model/ops", &[]),
-    ("src/suites", &["contest", "operands"]),
-    ("src/report/charts", &["cache_table", "ceilings", "heat"]),
+    ("src/suites", &["contest", "operands", "steps"]),
+    (
+        "src/report/charts",
+        &["cache_table", "ceilings", "heat", "panels"],
+    ),
     (
         "src/cli",
         &[
@@ -53,6 +56,7 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
             "interrupt",
             "outcome",
             "preparation",
+            "profile",
             "progress",
             "sampling",
             "text_source",

@@ -12,7 +12,7 @@ use errors::Table;
 use fixture::Fixture;
 use loopos::kernels::gemm::Caches;
 use loopos::kernels::{Isa, Solo};
-use loopos::model::{Compute, KvCache, Packed, Parameters, Unobserved, Weights};
+use loopos::model::{Compute, KvCache, Packed, Parameters, Switches, Unobserved, Weights};
 use loopos::parallel::Pool;
 use loopos::tensor::Arena;
 use loopos::train::{Optimizer, Plan, Trainer};
@@ -121,6 +121,7 @@ fn trainer(fixture: &Fixture, setting: Setting) -> Trainer {
         isa: setting.isa,
         caches: Caches::default(),
         workers: setting.workers,
+        switches: Switches::default(),
     };
     let cpus: Vec<usize> = (0..setting.workers).collect();
     let pool = Arc::new(Pool::new(&cpus).expect("threads"));
@@ -147,11 +148,12 @@ fn compare_outputs(fixture: &Fixture, setting: Setting, trainer: &mut Trainer, t
         isa: setting.isa,
         caches: Caches::default(),
         team: &Solo,
+        switches: Switches::default(),
     };
     let mut written = Vec::with_capacity(expected.len());
     let len = Packed::len(setting.isa, &fixture.shape);
     let mut arena = Arena::new(len).expect("memory");
-    let mut packed = Packed::new(setting.isa, &fixture.shape, &mut arena);
+    let mut packed = Packed::new(setting.isa, &fixture.shape, &mut arena, compute.switches);
     packed.update(&compute, trainer.parameters(), false, &mut Unobserved);
     let weights = Weights {
         parameters: trainer.parameters(),

@@ -22,6 +22,9 @@ const CASES: usize = 1;
 /// Share of the CPUs' time that others may take without a word.
 const DISTURBED: f64 = 0.05;
 
+/// Optimizations shown by what they are worth.
+const WORTH: usize = 3;
+
 /// Reasons shown.
 const REASONS: usize = 4;
 
@@ -228,8 +231,29 @@ fn training(text: &mut String, run: &Run, case: &str, threads: usize) {
         });
         push(text, "loss", &format!("{loss:.3}{validation}{unigram}"));
     }
+    ledger(text, run, case, threads);
     reasons(text, run, case, threads);
     disturbance(text, run, case, threads);
+}
+
+/// What the optimizations are worth, all together and those that matter most.
+fn ledger(text: &mut String, run: &Run, case: &str, threads: usize) {
+    let worth = |id: &str| value(run, &format!("ledger.{case}.{id}.t{threads}.speedup"));
+    let mut each: Vec<(f64, &str)> = record::OPTIMIZATIONS
+        .iter()
+        .filter(|(id, _)| *id != "all")
+        .filter_map(|(id, words)| Some((worth(id)?, words.split_once(' ')?.1)))
+        .collect();
+    each.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let mut parts: Vec<String> = worth("all")
+        .map(|all| format!("all {}x", digits(all)))
+        .into_iter()
+        .collect();
+    let most = each.iter().take(WORTH);
+    parts.extend(most.map(|(factor, words)| format!("{words} {}x", digits(*factor))));
+    if !parts.is_empty() {
+        push(text, "worth", &parts.join(", "));
+    }
 }
 
 /// Who else used the machine, where that was much.
@@ -330,6 +354,10 @@ mod tests {
                 exactly(2.4),
                 "",
             );
+            for (id, factor) in [("all", 118.0), ("simd", 7.9), ("threads", 1.9)] {
+                let subject = format!("ledger.{CASE}.{id}.t{threads}");
+                recorder.computed(&subject, quantity::SPEEDUP, factor, "");
+            }
             recorder.reading(
                 &format!("counters.{CASE}.t{threads}"),
                 quantity::FOREIGN_RATIO,
@@ -380,6 +408,7 @@ mod tests {
             "8.1 %  attention below peak",
             "6.1 %  stolen by other guests of the host",
             "256 GFLOP/s (avx512",
+            "worth           all 118x, SIMD 7.90x, threads 1.90x",
             "report.html",
             "other programs took 31.0 %",
         ] {

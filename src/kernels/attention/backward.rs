@@ -1,12 +1,12 @@
 //! The backward pass: probabilities again from the kept log sums, then five products a block.
 
 use super::{
-    Heads,
+    Heads, Teams,
     forward::take,
     rows::{Dot, Probabilities, ScoreGradient},
 };
 use crate::kernels::{
-    Isa, Solo, Team,
+    Isa, Team,
     gemm::{
         Caches, Epilogue, Matrix, MatrixMut, Right, Store, multiply, pack_right, packed_right_len,
     },
@@ -26,7 +26,7 @@ use crate::kernels::{
 pub fn attention_backward(
     isa: Isa,
     caches: Caches,
-    team: &dyn Team,
+    teams: Teams<'_>,
     heads: Heads,
     qkv: &[f32],
     out: &[f32],
@@ -48,13 +48,13 @@ pub fn attention_backward(
     );
     assert_eq!(log_sums.len(), rows * heads.heads, "attention's log sums");
     assert!(
-        scratch.len() >= team.workers() * heads.scratch_len(isa),
+        scratch.len() >= teams.across.workers() * heads.scratch_len(isa),
         "attention's scratch"
     );
     let gradient = Gradient(dqkv.as_mut_ptr());
     let gradient = &gradient;
     for_tasks_with_scratch(
-        team,
+        teams.across,
         heads.sequences * heads.heads,
         scratch,
         |task, scratch| {
@@ -69,6 +69,7 @@ pub fn attention_backward(
             let one = OneHead {
                 isa,
                 caches,
+                team: teams.within,
                 heads,
                 qkv: [part(0), part(1), part(2)],
                 out: output(&out[column..]),
@@ -92,6 +93,7 @@ unsafe impl Sync for Gradient {}
 struct OneHead<'a> {
     isa: Isa,
     caches: Caches,
+    team: &'a dyn Team,
     heads: Heads,
     qkv: [Matrix<'a>; 3],
     out: Matrix<'a>,
@@ -103,32 +105,23 @@ impl OneHead<'_> {
     /// # Safety
     /// - The pointers start matrices of length x size with row stride 3 width that are the caller's alone.
     unsafe fn run(&self, [dq, dk, dv]: [*mut f32; 3], scratch: &mut [f32]) {
-        let (isa, length, size) = (self.isa, self.heads.length, self.heads.size);
+        let (isa, team) = (self.isa, self.team);
+        let (length, size) = (self.heads.length, self.heads.size);
         let [queries, keys, values] = self.qkv;
         let mut rest = scratch;
         let (wide, tall) = (
             packed_right_len(isa, size, length),
             packed_right_len(isa, length, size),
         );
-        let keys_across = pack_right(isa, &Solo, keys.transposed(), take(&mut rest, wide));
-        let values_across = pack_right(isa, &Solo, values.transposed(), take(&mut rest, wide));
-        let keys_down = pack_right(isa, &Solo, keys, take(&mut rest, tall));
+        let keys_across = pack_right(isa, team, keys.transposed(), take(&mut rest, wide));
+        let values_across = pack_right(isa, team, values.transposed(), take(&mut rest, wide));
+        let keys_down = pack_right(isa, team, keys, take(&mut rest, tall));
         let block = self.heads.block(isa);
         let p = take(&mut rest, block * length);
         let ds = take(&mut rest, block * length);
         let stride = 3 * self.heads.width();
         let mut product = |a: Matrix<'_>, b: Right<'_>, c: MatrixMut<'_>, store| {
-            multiply(
-                isa,
-                self.caches,
-                &Solo,
-                rest,
-                a,
-                b,
-                c,
-                store,
-                Epilogue::None,
-            );
+            multiply(isa, self.caches, team, rest, a, b, c, store, Epilogue::None);
         };
         // The last block sees every key, so it sets the gradients of keys and values, and the others add to them.
         for (turn, first) in (0..length).step_by(block).rev().enumerate() {

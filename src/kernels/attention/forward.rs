@@ -1,8 +1,8 @@
 //! The forward pass: scores, softmax, weighted values.
 
-use super::Heads;
+use super::{Heads, Teams};
 use crate::kernels::{
-    Isa, Solo, Team,
+    Isa, Team,
     gemm::{
         Caches, Epilogue, Matrix, MatrixMut, Right, Store, multiply, pack_right, packed_right_len,
     },
@@ -24,7 +24,7 @@ use crate::kernels::{
 pub fn attention(
     isa: Isa,
     caches: Caches,
-    team: &dyn Team,
+    teams: Teams<'_>,
     heads: Heads,
     qkv: &[f32],
     out: &mut [f32],
@@ -39,14 +39,14 @@ pub fn attention(
     );
     assert_eq!(log_sums.len(), rows * heads.heads, "attention's log sums");
     assert!(
-        scratch.len() >= team.workers() * heads.scratch_len(isa),
+        scratch.len() >= teams.across.workers() * heads.scratch_len(isa),
         "attention's scratch"
     );
     let out = Output(out.as_mut_ptr());
     let out = &out;
     let log_sums = Shared::new(log_sums);
     for_tasks_with_scratch(
-        team,
+        teams.across,
         heads.sequences * heads.heads,
         scratch,
         |task, scratch| {
@@ -66,6 +66,7 @@ pub fn attention(
             one_head(
                 isa,
                 caches,
+                teams.within,
                 heads,
                 [part(0), part(1), part(2)],
                 out,
@@ -82,9 +83,14 @@ struct Output(*mut f32);
 // SAFETY: tasks write disjoint elements through it.
 unsafe impl Sync for Output {}
 
+#[allow(
+    clippy::too_many_arguments,
+    reason = "an attention has this many parts, and each is named"
+)]
 fn one_head(
     isa: Isa,
     caches: Caches,
+    team: &dyn Team,
     heads: Heads,
     [queries, keys, values]: [Matrix<'_>; 3],
     out: *mut f32,
@@ -95,13 +101,13 @@ fn one_head(
     let mut rest = scratch;
     let keys = pack_right(
         isa,
-        &Solo,
+        team,
         keys.transposed(),
         take(&mut rest, packed_right_len(isa, size, length)),
     );
     let values = pack_right(
         isa,
-        &Solo,
+        team,
         values,
         take(&mut rest, packed_right_len(isa, length, size)),
     );
@@ -116,7 +122,7 @@ fn one_head(
         multiply(
             isa,
             caches,
-            &Solo,
+            team,
             rest,
             queries,
             Right::Packed(keys),
@@ -135,7 +141,7 @@ fn one_head(
         multiply(
             isa,
             caches,
-            &Solo,
+            team,
             rest,
             scores,
             Right::Packed(values),

@@ -15,7 +15,32 @@ mod rows;
 pub use backward::attention_backward;
 pub use forward::attention;
 
-use super::{Cost, Isa, gemm};
+use super::{Cost, Isa, Solo, Team, gemm};
+
+/// Who computes: some share out the heads, and each head's products are computed by some.
+#[derive(Clone, Copy)]
+pub struct Teams<'a> {
+    across: &'a dyn Team,
+    within: &'a dyn Team,
+}
+
+impl<'a> Teams<'a> {
+    /// Heads are shared out whole, each to one thread of `team`: few forks, and all of a head stays in one core's caches.
+    pub fn share_heads(team: &'a dyn Team) -> Teams<'a> {
+        Teams {
+            across: team,
+            within: &Solo,
+        }
+    }
+
+    /// One head after the other, and each of its products by all of `team`.
+    pub fn share_products(team: &'a dyn Team) -> Teams<'a> {
+        Teams {
+            across: &Solo,
+            within: team,
+        }
+    }
+}
 
 /// The sizes of one attention.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -100,7 +125,6 @@ impl Heads {
 mod tests {
     use super::*;
     use crate::kernels::{
-        Solo,
         gemm::Caches,
         testing::{self, Random, assert_close},
     };
@@ -179,7 +203,7 @@ mod tests {
                 attention(
                     isa,
                     Caches::default(),
-                    &Solo,
+                    Teams::share_heads(&Solo),
                     h,
                     &qkv,
                     &mut out,
@@ -190,7 +214,7 @@ mod tests {
                 attention_backward(
                     isa,
                     Caches::default(),
-                    &Solo,
+                    Teams::share_heads(&Solo),
                     h,
                     &qkv,
                     &out,

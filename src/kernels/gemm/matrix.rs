@@ -151,6 +151,16 @@ impl<'a> MatrixMut<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.data, self.columns) }
     }
 
+    /// All values of a matrix whose rows follow each other without a gap.
+    ///
+    /// # Panics
+    /// When there are gaps.
+    pub(crate) fn into_slice(self) -> &'a mut [f32] {
+        assert_eq!(self.row_stride, self.columns, "gaps between rows");
+        // SAFETY: without gaps these are this matrix's own elements, for `'a`.
+        unsafe { std::slice::from_raw_parts_mut(self.data, self.rows * self.columns) }
+    }
+
     /// The same matrix for a shorter time.
     pub(crate) fn reborrow(&mut self) -> MatrixMut<'_> {
         MatrixMut { ..*self }

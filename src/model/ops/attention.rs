@@ -3,7 +3,7 @@
 use crate::{
     kernels::{
         Cost,
-        attention::{self, Heads},
+        attention::{self, Heads, Teams},
     },
     model::Compute,
 };
@@ -18,6 +18,14 @@ pub fn backward_cost(heads: Heads) -> Cost {
     heads.backward_cost()
 }
 
+fn teams<'a>(compute: &Compute<'a>) -> Teams<'a> {
+    if compute.switches.batched_products {
+        Teams::share_heads(compute.team)
+    } else {
+        Teams::share_products(compute.team)
+    }
+}
+
 /// Shapes: `qkv` rows x 3 d, `out` rows x d, `log_sums` sequences x heads x length.
 pub fn forward(
     compute: &Compute<'_>,
@@ -30,7 +38,7 @@ pub fn forward(
     attention::attention(
         compute.isa,
         compute.caches,
-        compute.team,
+        teams(compute),
         heads,
         qkv,
         out,
@@ -57,7 +65,7 @@ pub fn backward(
     attention::attention_backward(
         compute.isa,
         compute.caches,
-        compute.team,
+        teams(compute),
         heads,
         qkv,
         out,

@@ -3,11 +3,11 @@
 use crate::{
     kernels::{
         Cost,
-        gemm::{Epilogue, Matrix, MatrixMut, Right, Store, multiply},
+        gemm::{Epilogue, Matrix, Right, Store},
         team::{Rows, for_rows},
         vec::{cross_entropy, cross_entropy_with_gradient},
     },
-    model::{Compute, Observer, Operator, Pass, observer::observed},
+    model::{Compute, Observer, Operator, Pass, observer::observed, plain, product::product},
 };
 
 /// A target of this value is left out of the loss.
@@ -73,22 +73,20 @@ impl Head<'_> {
                 Pass::Forward,
                 logits_cost(count, d, v),
                 || {
-                    let (x, y) = (
-                        Matrix::new(hidden, count, d),
-                        MatrixMut::new(logits, count, v),
-                    );
-                    multiply(
-                        compute.isa,
-                        compute.caches,
-                        compute.team,
+                    product(
+                        compute,
                         self.workspace,
-                        x,
+                        Matrix::new(hidden, count, d),
                         self.weight,
-                        y,
+                        (logits, v),
                         Store::Set,
                         Epilogue::None,
                     );
-                    token_losses(compute, targets, logits, losses, scale);
+                    if compute.switches.fused_passes {
+                        token_losses(compute, targets, logits, losses, scale);
+                    } else {
+                        plain::token_losses(compute, targets, logits, losses, scale);
+                    }
                 },
             );
             let Some(gradients) = &mut gradients else {
@@ -97,30 +95,21 @@ impl Head<'_> {
             let cost = Cost::gemm(count, d, v) + Cost::gemm(v, d, count);
             observed(observer, Operator::Head, Pass::Backward, cost, || {
                 let logits = Matrix::new(logits, count, v);
-                let dx = MatrixMut::new(&mut gradients.hidden[first * d..][..count * d], count, d);
-                multiply(
-                    compute.isa,
-                    compute.caches,
-                    compute.team,
+                product(
+                    compute,
                     self.workspace,
                     logits,
                     gradients.weight,
-                    dx,
+                    (&mut gradients.hidden[first * d..][..count * d], d),
                     Store::Set,
                     Epilogue::None,
                 );
-                let (x, dw) = (
-                    Right::Plain(Matrix::new(hidden, count, d)),
-                    MatrixMut::new(gradients.matrix, v, d),
-                );
-                multiply(
-                    compute.isa,
-                    compute.caches,
-                    compute.team,
+                product(
+                    compute,
                     self.workspace,
                     logits.transposed(),
-                    x,
-                    dw,
+                    Right::Plain(Matrix::new(hidden, count, d)),
+                    (&mut gradients.matrix[..v * d], d),
                     Store::Add,
                     Epilogue::None,
                 );

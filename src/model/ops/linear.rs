@@ -3,10 +3,10 @@
 use crate::{
     kernels::{
         Cost,
-        gemm::{Epilogue, Matrix, MatrixMut, Right, Store, multiply},
+        gemm::{Epilogue, Matrix, Right, Store},
         vec::add_column_sums,
     },
-    model::Compute,
+    model::{Compute, product::product},
 };
 
 /// Cost of the forward pass of a layer of `k` inputs and `n` outputs.
@@ -30,18 +30,8 @@ pub fn forward(
     workspace: &mut [f32],
 ) {
     let (k, n) = (x.len() / rows, y.len() / rows);
-    let (x, y) = (Matrix::new(x, rows, k), MatrixMut::new(y, rows, n));
-    multiply(
-        compute.isa,
-        compute.caches,
-        compute.team,
-        workspace,
-        x,
-        weight,
-        y,
-        Store::Set,
-        epilogue,
-    );
+    let x = Matrix::new(x, rows, k);
+    product(compute, workspace, x, weight, (y, n), Store::Set, epilogue);
 }
 
 /// `dx = epilogue(dy W^T)`. Shapes: `weight` n x k in panels, `dx` rows x k.
@@ -72,11 +62,9 @@ pub fn backward_parameters(
         Matrix::new(x, rows, k).transposed(),
         Right::Plain(Matrix::new(dy, rows, n)),
     );
-    let target = MatrixMut::new(dweight, k, n);
-    multiply(
-        compute.isa,
-        compute.caches,
-        compute.team,
+    let target = (&mut dweight[..k * n], n);
+    product(
+        compute,
         workspace,
         x,
         dy_matrix,

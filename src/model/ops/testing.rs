@@ -6,7 +6,7 @@ use crate::{
         gemm::Caches,
         testing::{Random, isas},
     },
-    model::Compute,
+    model::{Compute, Switches},
 };
 
 /// Runs `test` on every ISA.
@@ -16,6 +16,7 @@ pub(crate) fn compute(test: impl Fn(&Compute<'_>)) {
             isa,
             caches: Caches::default(),
             team: &Solo,
+            switches: Switches::default(),
         });
     }
 }

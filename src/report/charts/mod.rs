@@ -8,16 +8,20 @@ mod frequency;
 pub(crate) mod generation;
 mod heat;
 mod latency;
+mod ledger;
 mod loss;
 mod matmul;
 mod memory_plan;
 mod memory_use;
+mod panels;
 mod roofline;
+mod scaling;
 mod speedup;
 mod step_breakdown;
 mod step_times;
 mod thread_efficiency;
 pub(crate) mod topology;
+mod tuning;
 mod vector_kernels;
 
 use maud::Markup;
@@ -27,15 +31,18 @@ use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
-pub(crate) const ALL: [&Chart; 16] = [
+pub(crate) const ALL: [&Chart; 19] = [
     &step_breakdown::CHART,
     &roofline::CHART,
+    &ledger::CHART,
     &speedup::CHART,
     &thread_efficiency::CHART,
     &loss::CHART,
     &step_times::CHART,
     &memory_plan::CHART,
     &memory_use::CHART,
+    &scaling::CHART,
+    &tuning::CHART,
     &generation::CHART,
     &matmul::CHART,
     &batches::CHART,
@@ -51,6 +58,8 @@ pub(crate) const ALL: [&Chart; 16] = [
 pub(crate) enum Subject {
     /// One training case.
     Training,
+    /// How speed depends on the sizes of a run.
+    Sizes,
     /// Texts that a model writes.
     Generation,
     /// Products and vector kernels by themselves.
@@ -97,7 +106,7 @@ pub(crate) struct Chart {
     pub(crate) inputs: fn(&View<'_>) -> Vec<Input>,
     /// The picture, or why there is none.
     pub(crate) draw: fn(&View<'_>, Frame) -> Result<Svg, String>,
-    /// A table that belongs to it.
+    /// A table that belongs to it: at its right, or below where the picture takes the whole page.
     pub(crate) table: Option<fn(&View<'_>) -> Markup>,
 }
 
@@ -110,7 +119,8 @@ pub(crate) struct Drawn {
 }
 
 /// The parts of a page between training and the machine: what they are about, their anchor, their heading.
-pub(crate) const SECTIONS: [(Subject, &str, &str); 2] = [
+pub(crate) const SECTIONS: [(Subject, &str, &str); 3] = [
+    (Subject::Sizes, "sizes", "Sizes"),
     (Subject::Generation, "generation", "Generation"),
     (Subject::Kernels, "kernels", "Kernels"),
 ];

@@ -32,6 +32,7 @@ fn card(chart: &Chart, view: &View<'_>, prefix: Option<&str>) -> Markup {
                 Ok(drawn) => {
                     p.how { (chart.how_to_read) }
                     @match chart.table {
+                        Some(table) if chart.span == Span::Full => { (both(chart, &drawn, &id)) div.wrap { (table(view)) } },
                         Some(table) => div.beside { (both(chart, &drawn, &id)) div.wrap { (table(view)) } },
                         None => (both(chart, &drawn, &id)),
                     }

@@ -3,6 +3,7 @@
 mod hostile;
 mod kernels;
 mod machine;
+mod sizes;
 mod training;
 
 use serde_json::json;
@@ -31,6 +32,7 @@ pub(super) fn typical() -> Run {
     ]);
     builder.machine_curves();
     builder.kernels();
+    builder.sizes();
     builder.run
 }
 

@@ -4,7 +4,7 @@ use crate::kernels::gemm::Caches;
 use crate::kernels::{Isa, Solo, Team, vec};
 use crate::measure::session::{self, Phase};
 use crate::model::{
-    Compute, Generator, Layout, Packed, Parameters, Sampling, Shape, Unobserved, Weights,
+    Compute, Generator, Layout, Packed, Parameters, Sampling, Shape, Switches, Unobserved, Weights,
 };
 use crate::parallel::Pool;
 use crate::suites::SuiteError;
@@ -27,11 +27,17 @@ impl Model {
         let layout = Layout::new(shape);
         let mut parameters = Parameters::zeros(&layout, &mut Arena::new(layout.len)?);
         parameters.initialize(seed);
-        let mut packed = Packed::new(isa, shape, &mut Arena::new(Packed::len(isa, shape))?);
+        let mut packed = Packed::new(
+            isa,
+            shape,
+            &mut Arena::new(Packed::len(isa, shape))?,
+            Switches::default(),
+        );
         let compute = Compute {
             isa,
             caches: Caches::default(),
             team: &Solo,
+            switches: Switches::default(),
         };
         packed.update(&compute, &parameters, false, &mut Unobserved);
         let values = weights(shape).next_multiple_of(LINE);
@@ -148,6 +154,7 @@ impl<'a> Arm<'a> {
             isa: model.isa,
             caches: self.caches,
             team: &*self.pool,
+            switches: Switches::default(),
         };
         let weights = Weights {
             parameters: &model.parameters,

@@ -108,58 +108,18 @@ fn measure(context: &mut Context, case: &Case) -> Result<(), SuiteError> {
 mod tests {
     use super::*;
     use crate::kernels::Isa;
-    use crate::kernels::gemm::Caches;
     use crate::measure::clock::Clock;
-    use crate::model::Shape;
     use crate::probe::Machine;
     use crate::suites::Experiment;
-    use crate::suites::testing::Quiet;
-    use crate::text::Tokens;
-    use crate::train::data::Cut;
-    use crate::train::{Optimizer, Plan};
-    use std::sync::Arc;
+    use crate::suites::testing::{Quiet, tiny};
 
     fn experiment() -> Experiment {
-        let shape = Shape {
-            vocab_size: 64,
-            context: 16,
-            d_model: 32,
-            heads: 2,
-            layers: 1,
-            d_ff: 48,
-            tied: true,
-        };
-        let case = Case {
-            name: "tiny".into(),
-            config: serde_json::Value::Null,
-            plan: Plan {
-                shape,
-                batch: 1,
-                length: 16,
-                micro_batch: 1,
-                dropout: 0.0,
-                recompute: false,
-                optimizer: Optimizer::default(),
-                isa: Isa::best(),
-                caches: Caches::default(),
-                workers: 1,
-            },
-            cut: Cut {
-                batch: 1,
-                length: 16,
-                seed: 1,
-                validation: 0.1,
-            },
-            learning_rate: 1e-3,
-            tokens: Arc::new(Tokens::from_documents(&[vec![1, 2, 3]], 63, [0; 32])),
-            source: "a test".into(),
-        };
         Experiment {
             effort: Effort::Quick,
             threads: vec![1],
             isas: vec![Isa::best()],
             counters: false,
-            cases: vec![case],
+            cases: vec![tiny(1, 1)],
             seconds: None,
         }
     }

@@ -7,6 +7,7 @@ mod attribution;
 mod counting;
 mod course;
 mod findings;
+mod ledger;
 mod model_flops;
 mod operator_times;
 mod operators;
@@ -56,6 +57,11 @@ impl Suite for Training {
             );
             context.keep()?;
         }
+        if let Some(case) = cases.first()
+            && !context.stopped()
+        {
+            ledger::run(context, case)?;
+        }
         context.recorder.note(
             "method",
             "Steps on different thread counts are interleaved in one training run (the losses are the same to the bit whatever the threads); \
@@ -69,58 +75,15 @@ impl Suite for Training {
 mod tests {
     use super::*;
     use crate::kernels::Isa;
-    use crate::kernels::gemm::Caches;
     use crate::measure::clock::Clock;
-    use crate::model::Shape;
     use crate::probe::Machine;
-    use crate::suites::testing::Quiet;
-    use crate::suites::{Case, Effort, Experiment, quantity};
-    use crate::text::Tokens;
-    use crate::train::data::Cut;
-    use crate::train::{Optimizer, Plan};
-    use std::sync::Arc;
+    use crate::suites::testing::{Quiet, tiny};
+    use crate::suites::{Effort, Experiment, quantity};
 
-    /// A model of a few thousand weights and a text that it can learn.
     fn experiment(threads: Vec<usize>) -> Experiment {
-        let shape = Shape {
-            vocab_size: 64,
-            context: 16,
-            d_model: 32,
-            heads: 2,
-            layers: 1,
-            d_ff: 48,
-            tied: true,
-        };
         let workers = threads.iter().copied().max().unwrap_or(1);
-        let plan = Plan {
-            shape,
-            batch: 4,
-            length: 16,
-            micro_batch: 2,
-            optimizer: Optimizer::default(),
-            dropout: 0.0,
-            recompute: false,
-            isa: Isa::best(),
-            caches: Caches::default(),
-            workers,
-        };
-        let documents: Vec<Vec<u32>> = (0..20)
-            .map(|document| (0..200).map(|place| (document + 3 * place) % 63).collect())
-            .collect();
-        let case = Case {
-            name: "tiny".into(),
-            config: serde_json::Value::Null,
-            plan,
-            cut: Cut {
-                length: 16,
-                batch: 4,
-                validation: 0.1,
-                seed: 1,
-            },
-            learning_rate: 1e-2,
-            tokens: Arc::new(Tokens::from_documents(&documents, 63, [0; 32])),
-            source: "invented numbers".into(),
-        };
+        let mut case = tiny(4, 2);
+        case.plan.workers = workers;
         Experiment {
             effort: Effort::Quick,
             threads,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::kernels::Isa;
 use crate::kernels::gemm::Caches;
-use crate::model::Shape;
+use crate::model::{Shape, Switches};
 use crate::parallel::Pool;
 use crate::text::Tokens;
 use crate::train::data::Cut;
@@ -35,6 +35,7 @@ fn trainer() -> Trainer {
         isa: Isa::best(),
         caches: Caches::default(),
         workers: 1,
+        switches: Switches::default(),
     };
     Trainer::new(&plan, Arc::new(Pool::new(&[0]).unwrap()), 7).unwrap()
 }

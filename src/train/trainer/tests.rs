@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     kernels::{Isa, gemm::Caches, testing::isas},
+    model::Switches,
     train::plan::Optimizer,
 };
 
@@ -28,6 +29,7 @@ fn plan(isa: Isa, workers: usize, micro_batch: usize) -> Plan {
         isa,
         caches: Caches::default(),
         workers,
+        switches: Switches::default(),
     }
 }
 
@@ -115,6 +117,62 @@ fn micro_batches_are_the_same_mathematics() {
         let (parts, _) = train(trainer(isa, 1, micro_batch), 10);
         for (a, b) in whole.iter().zip(parts) {
             assert!((a - b).abs() < 1e-4, "{a} {b}");
+        }
+    }
+}
+
+#[test]
+fn every_simple_path_is_the_same_mathematics() {
+    let on = Switches::default();
+    let simple = [
+        Switches {
+            batched_products: false,
+            ..on
+        },
+        Switches {
+            blocked_products: false,
+            ..on
+        },
+        Switches {
+            aligned_pages: false,
+            ..on
+        },
+        Switches {
+            planned_memory: false,
+            ..on
+        },
+        Switches {
+            fused_passes: false,
+            ..on
+        },
+        Switches {
+            batched_products: false,
+            blocked_products: false,
+            aligned_pages: false,
+            planned_memory: false,
+            fused_passes: false,
+        },
+    ];
+    for isa in isas() {
+        let (whole, a) = train(trainer(isa, 2, 3), 4);
+        for switches in simple {
+            let plan = Plan {
+                switches,
+                ..*a.plan()
+            };
+            let b = Trainer::new(&plan, Arc::clone(&a.pool), 1).expect("a trainer");
+            let (losses, b) = train(b, 4);
+            for (one, other) in whole.iter().zip(losses) {
+                let name = isa.name();
+                assert!(
+                    (one - other).abs() < 1e-4,
+                    "{name} {switches:?}: {one} {other}"
+                );
+            }
+            // Where the same products are summed in the same order, the bits are the same.
+            if switches.whole_products() {
+                assert_eq!(*a.parameters().values, *b.parameters().values);
+            }
         }
     }
 }
