@@ -65,7 +65,7 @@ fn a_long_text_is_encoded_in_a_part_of_its_size() {
     assert_eq!(warnings, [""; 0]);
     // Ten bytes of this text are some four tokens of two bytes.
     assert!(tokens.len() > size / 5, "{} tokens", tokens.len());
-    // Two megabytes of text and its tokens at a time took 10.2 MB, however long the text.
+    // Two megabytes of text and its tokens at a time: 10.2 MB at most, when a text of 13 MB was encoded.
     assert!(
         size > 24 << 20 && most < 12 << 20,
         "{most} bytes for a text of {size}"
