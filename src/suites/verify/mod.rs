@@ -2,15 +2,15 @@
 //!
 //! | claim | measured by |
 //! |---|---|
-//! | rate of the time stamp counter, frequencies | [`clocks`]: the system's clock; dependent additions |
-//! | vector units | [`ports`]: independent multiply-adds in a cycle |
-//! | cache sizes | [`caches`]: knees of a latency staircase on 2 MB pages |
-//! | entries of the TLBs | [`tlb`]: the same over pages of 4 KB against 2 MB |
-//! | which CPUs share a core | [`siblings`]: how much two threads slow each other down |
-//! | which CPUs share a cache | [`cores`]: how long a cache line travels between two of them |
+//! | rate of the time stamp counter, frequencies | `clocks`: the system's clock; dependent additions |
+//! | vector units | `ports`: independent multiply-adds in a cycle |
+//! | cache sizes | `caches`: knees of a latency staircase on 2 MB pages |
+//! | entries of the TLBs | `tlb`: the same over pages of 4 KB against 2 MB |
+//! | which CPUs share a core | `siblings`: how much two threads slow each other down |
+//! | which CPUs share a cache | `cores`: how long a cache line travels between two of them |
 //!
 //! A verdict says no more than the evidence: where a virtual machine has less than it claims, sharing with other machines and a
-//! wrong claim look the same, and both are named. To add a check: one file with `checks`, its row in [`MEASURES`].
+//! wrong claim look the same, and both are named. To add a check: one file with `checks`, its row in `MEASURES`.
 
 mod caches;
 mod clocks;
