@@ -77,6 +77,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "src/kernels/gemm/epilogue.rs",
     "src/kernels/gemm/matrix.rs",
     "src/kernels/gemm/pack.rs",
+    "src/kernels/gemm/source.rs",
     "src/kernels/gemm/tile.rs",
     "src/kernels/isa/avx2.rs",
     "src/kernels/isa/avx512.rs",

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{
     epilogue::{Place, SharedEpilogue},
-    operand::Operand,
+    source::Lines,
     tile::Tile,
 };
 use crate::kernels::isa::{Op, Simd};
@@ -26,9 +26,9 @@ unsafe impl Sync for Target {}
 /// A block of C: `rows` x `columns`, both starting at a tile's edge.
 pub(crate) struct Block<'a> {
     /// The whole of A.
-    pub(crate) a: Operand<'a>,
+    pub(crate) a: Lines<'a>,
     /// The whole of B.
-    pub(crate) b: Operand<'a>,
+    pub(crate) b: Lines<'a>,
     /// K.
     pub(crate) depth: usize,
     /// Steps of K in one slice.
@@ -45,21 +45,26 @@ impl Op for Block<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) {
+    fn eval<S: Simd>(mut self, s: S) {
         let (tile_rows, tile_columns) = (S::TILE_ROWS, S::TILE_VECTORS * S::LANES);
-        let packed = self.a.is_packed() && self.b.is_packed();
         let mut from = 0;
         loop {
             let depth = self.slice.min(self.depth - from);
+            let steps = from..from + depth;
+            let right = self
+                .b
+                .panels(s, tile_columns, self.columns.clone(), steps.clone());
             let last = from + depth == self.depth;
             // Rows outside, columns inside: C is written along its rows, and the block of B is read from L2 once for
             // every panel of A.
             for row in self.rows.clone().step_by(tile_rows) {
                 let rows = tile_rows.min(self.rows.end - row);
-                let (a, a_line, a_step) = self.a.at(row, rows, from, depth);
+                let left = self.a.panels(s, tile_rows, row..row + rows, steps.clone());
+                let (a, a_line, a_step) = left.at(row, rows, from, depth);
+                let packed = left.is_packed() && right.is_packed();
                 for column in self.columns.clone().step_by(tile_columns) {
                     let columns = tile_columns.min(self.columns.end - column);
-                    let (b, _, b_step) = self.b.at(column, columns, from, depth);
+                    let (b, _, b_step) = right.at(column, columns, from, depth);
                     let place = Place {
                         row,
                         column,
@@ -87,10 +92,9 @@ impl Op for Block<'_> {
                             add: self.add || from > 0,
                         };
                         // A little of a panel's padding costs less than a tile of an odd shape.
-                        let full = (rows == tile_rows
-                            || self.a.is_packed() && 2 * rows > tile_rows)
+                        let full = (rows == tile_rows || left.is_packed() && 2 * rows > tile_rows)
                             && (columns == tile_columns
-                                || self.b.is_packed() && columns + S::LANES > tile_columns);
+                                || right.is_packed() && columns + S::LANES > tile_columns);
                         if !full {
                             s.gemm_tile_edge(&tile);
                         } else if packed {

@@ -77,6 +77,15 @@ impl<'a> Matrix<'a> {
         )
     }
 
+    /// The columns `range`, with any strides.
+    pub(crate) fn columns(self, range: Range<usize>) -> Matrix<'a> {
+        Matrix {
+            data: &self.data[range.start * self.column_stride..],
+            columns: range.len(),
+            ..self
+        }
+    }
+
     /// Row `index` of a row-major matrix.
     pub(crate) fn row(&self, index: usize) -> &'a [f32] {
         &self.data[index * self.row_stride..][..self.columns]

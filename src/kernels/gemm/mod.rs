@@ -3,7 +3,8 @@
 //! The scheme is that of Goto and van de Geijn (ACM TOMS 34, 2008) as BLIS arranges it, with two changes. What is packed is
 //! packed once, in parallel, before any tile is computed, so that no element is packed twice however the tiles are split among
 //! threads; weights can be packed once and used by many calls ([`PackedRight`]). And operands are packed only where that pays
-//! (module `operand`): rows of A whose steps lie side by side, and a small B, are read by the tiles where they lie.
+//! (module `operand`): rows of A whose steps lie side by side, and a small B, are read by the tiles where they lie. Nor are they
+//! packed before the tasks where only one or two tasks read them (module `source`).
 //!
 //! ```text
 //! pack B into panels of TILE_COLUMNS columns, A into panels of TILE_ROWS rows, or neither     (parallel, one pass each)
@@ -27,6 +28,7 @@ mod operand;
 mod pack;
 #[cfg(test)]
 mod reference;
+mod source;
 mod tile;
 
 pub use batched::{Product, batched};

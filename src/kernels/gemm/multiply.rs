@@ -7,7 +7,8 @@ use super::{
     gemv::gemv,
     matrix::{Matrix, MatrixMut},
     operand::{Operand, left_may_stay, right_may_stay},
-    pack::{PackedRight, pack, panel_len},
+    pack::{PackedRight, panel_len},
+    source::Source,
 };
 use crate::kernels::{Isa, Team};
 
@@ -104,32 +105,34 @@ pub fn multiply(
     }
     let (height, width) = isa.gemm_tile();
     let (left, rest) = workspace.split_at_mut(left_len(m, k, height));
+    let blocking = Blocking::new(caches, (height, width), m, n, k, team.workers());
+    let (down, across) = (m.div_ceil(blocking.rows), n.div_ceil(blocking.columns));
     let plain = left_may_stay(caches, a, height, n.div_ceil(width));
-    let a = operand(isa, team, a, height, left, plain);
+    let share = height * blocking.depth;
+    let a = Source::new(isa, team, (a, height), plain, (across, share), left);
     let b = match b {
-        Right::Packed(packed) => Operand::panels(packed.data, width, packed.rows),
+        Right::Packed(packed) => Source::Ready(Operand::panels(packed.data, width, packed.rows)),
         Right::Plain(matrix) => {
             let lines = matrix.transposed();
-            let right = &mut rest[..panel_len(n, k, width)];
             let plain =
                 matrix.column_stride == 1 && right_may_stay(caches, lines, m.div_ceil(height));
-            operand(isa, team, lines, width, right, plain)
+            let right = &mut rest[..panel_len(n, k, width)];
+            let share = blocking.columns * blocking.depth;
+            Source::new(isa, team, (lines, width), plain, (down, share), right)
         }
     };
-    let blocking = Blocking::new(caches, (height, width), m, n, k, team.workers());
     let target = Target {
         data: c.data,
         row_stride: c.row_stride,
     };
     let epilogue = epilogue.shared();
-    let (down, across) = (m.div_ceil(blocking.rows), n.div_ceil(blocking.columns));
     let (target, epilogue) = (&target, &epilogue);
-    team.run(down * across, &|task, _| {
+    team.run(down * across, &|task, worker| {
         // Down first: neighbours in time share panels of B, the larger operand.
         let (i, j) = (task % down * blocking.rows, task / down * blocking.columns);
         isa.run(Block {
-            a,
-            b,
+            a: a.lines(worker),
+            b: b.lines(worker),
             depth: k,
             slice: blocking.depth,
             rows: i..(i + blocking.rows).min(m),
@@ -139,22 +142,6 @@ pub fn multiply(
             epilogue: *epilogue,
         });
     });
-}
-
-/// `m` packed to `to`, or as it lies.
-fn operand<'a>(
-    isa: Isa,
-    team: &dyn Team,
-    m: Matrix<'a>,
-    width: usize,
-    to: &'a mut [f32],
-    plain: bool,
-) -> Operand<'a> {
-    if !plain {
-        pack(isa, team, m, width, to);
-        return Operand::panels(to, width, m.columns);
-    }
-    Operand::plain(m)
 }
 
 #[cfg(test)]

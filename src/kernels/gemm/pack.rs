@@ -88,11 +88,12 @@ pub(crate) fn pack(isa: Isa, team: &dyn Team, m: Matrix<'_>, width: usize, to: &
 }
 
 /// One panel: rows `first .. first + width` of `m`.
-struct PackPanel<'a> {
-    m: Matrix<'a>,
-    first: usize,
-    width: usize,
-    to: &'a mut [f32],
+pub(crate) struct PackPanel<'a> {
+    pub(crate) m: Matrix<'a>,
+    pub(crate) first: usize,
+    pub(crate) width: usize,
+    /// `width` x columns of `m`.
+    pub(crate) to: &'a mut [f32],
 }
 
 impl Op for PackPanel<'_> {

@@ -1,0 +1,139 @@
+//! Where the tasks of a product get the lines of an operand from: they lie ready, or each task packs its own.
+#![allow(unsafe_code, reason = "tasks pack into parts of one workspace")]
+
+use std::ops::Range;
+
+use super::{
+    matrix::Matrix,
+    operand::Operand,
+    pack::{PackPanel, pack},
+};
+use crate::kernels::{
+    Isa, Team,
+    isa::{Op, Simd},
+    team::Shared,
+};
+
+/// Tasks that may pack the same lines, each for itself: with more, packing them once before is less work.
+const PACKERS: usize = 2;
+
+/// An operand of a product, for all of its tasks.
+pub(crate) enum Source<'a> {
+    /// Panels, or the matrix as it lies.
+    Ready(Operand<'a>),
+    /// The matrix, and room of so many values for each worker: a task packs what it needs.
+    Own(Matrix<'a>, Shared<'a, f32>, usize),
+}
+
+impl<'a> Source<'a> {
+    /// The rows of `m` where they lie, if they are `plain`; else in panels of `width`, packed by the `readers` tasks that read the
+    /// same rows, `share` values at a time, or, where that are many, before the first task. What a task packs for itself it reads from
+    /// its core's caches: packed before, a large operand goes to memory and comes back.
+    pub(crate) fn new(
+        isa: Isa,
+        team: &dyn Team,
+        (m, width): (Matrix<'a>, usize),
+        plain: bool,
+        (readers, share): (usize, usize),
+        room: &'a mut [f32],
+    ) -> Source<'a> {
+        if plain {
+            Source::Ready(Operand::plain(m))
+        } else if readers <= PACKERS && share * team.workers() <= room.len() {
+            Source::Own(m, Shared::new(room), share)
+        } else {
+            pack(isa, team, m, width, room);
+            Source::Ready(Operand::panels(room, width, m.columns))
+        }
+    }
+
+    /// For a task of `worker`.
+    pub(crate) fn lines(&self, worker: usize) -> Lines<'_> {
+        match self {
+            Source::Ready(operand) => Lines::Ready(*operand),
+            Source::Own(m, room, share) => {
+                let own = worker * share..(worker + 1) * share;
+                // SAFETY: workers whose tasks overlap in time have different numbers.
+                Lines::Own(*m, unsafe { room.part(own) })
+            }
+        }
+    }
+}
+
+/// An operand of a product, for one of its tasks.
+pub(crate) enum Lines<'a> {
+    /// They lie ready: in panels, or where they are.
+    Ready(Operand<'a>),
+    /// The task packs what it needs, when it needs it: the lines, and room of its own that stays in its caches.
+    Own(Matrix<'a>, &'a mut [f32]),
+}
+
+impl Lines<'_> {
+    /// The panels of `width` lines that hold the lines `lines`, with the steps `steps` alone where the task packs them.
+    #[inline(always)]
+    pub(crate) fn panels<S: Simd>(
+        &mut self,
+        s: S,
+        width: usize,
+        lines: Range<usize>,
+        steps: Range<usize>,
+    ) -> Panels<'_> {
+        match self {
+            Lines::Ready(operand) => Panels {
+                operand: *operand,
+                line: 0,
+                step: 0,
+            },
+            Lines::Own(matrix, room) => {
+                let m = matrix.columns(steps.clone());
+                let panel = width * m.columns;
+                for (first, to) in lines
+                    .clone()
+                    .step_by(width)
+                    .zip(room.chunks_exact_mut(panel.max(1)))
+                {
+                    PackPanel {
+                        m,
+                        first,
+                        width,
+                        to,
+                    }
+                    .eval(s);
+                }
+                Panels {
+                    operand: Operand::panels(room, width, m.columns),
+                    line: lines.start,
+                    step: steps.start,
+                }
+            }
+        }
+    }
+}
+
+/// Lines that lie ready, counted as those of the whole matrix.
+pub(crate) struct Panels<'a> {
+    operand: Operand<'a>,
+    /// The matrix's line and step that come first in `operand`.
+    line: usize,
+    step: usize,
+}
+
+impl Panels<'_> {
+    /// As [`Operand::is_packed`].
+    pub(crate) fn is_packed(&self) -> bool {
+        self.operand.is_packed()
+    }
+
+    /// As [`Operand::at`].
+    #[inline(always)]
+    pub(crate) fn at(
+        &self,
+        line: usize,
+        lines: usize,
+        from: usize,
+        depth: usize,
+    ) -> (*const f32, usize, usize) {
+        self.operand
+            .at(line - self.line, lines, from - self.step, depth)
+    }
+}
