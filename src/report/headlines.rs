@@ -89,7 +89,7 @@ fn tuning(view: &View<'_>) -> Option<Headline> {
     if let Some(batch) = of(".advised.batch") {
         pairs.push((
             "batch from which speed hardly rises".to_owned(),
-            digits(batch),
+            many(batch as usize, "sequence"),
         ));
     }
     let speed = speed.map_or(String::new(), |speed| {

@@ -113,9 +113,14 @@ impl Arena {
         // SAFETY: `skip` is below the extra huge page that was mapped.
         let start = unsafe { mapped.byte_add(skip) };
         if huge {
-            // SAFETY: the range lies in the mapping; the call only advises, and a refusal costs nothing but speed.
+            let advised = huge_part(wanted);
+            // SAFETY: both ranges lie in the mapping; the calls only advise, and a refusal costs nothing but speed.
             unsafe {
-                libc::madvise(start.as_ptr(), wanted.next_multiple_of(HUGE_PAGE), advice);
+                libc::madvise(start.as_ptr(), advised, advice);
+                if advised < wanted {
+                    let rest = start.byte_add(advised).as_ptr();
+                    libc::madvise(rest, HUGE_PAGE, libc::MADV_NOHUGEPAGE);
+                }
             }
         }
         let mapping = Mapping {
@@ -187,6 +192,16 @@ impl Arena {
             resident += touched.filter(|page| **page & 1 == 1).count() * PAGE;
         }
         Some(resident.min(bytes))
+    }
+}
+
+/// Of `wanted` bytes, those that huge pages are worth: a last page that would be mostly empty is memory that nobody asked for.
+fn huge_part(wanted: usize) -> usize {
+    let rest = wanted % HUGE_PAGE;
+    if rest < HUGE_PAGE / 2 {
+        wanted - rest
+    } else {
+        wanted.next_multiple_of(HUGE_PAGE)
     }
 }
 
@@ -277,6 +292,20 @@ mod tests {
             a.fill(1.0);
             b.fill(2.0);
             assert!(a.iter().all(|x| *x == 1.0) && *b == [2.0; 3]);
+        }
+    }
+
+    #[test]
+    fn a_huge_page_is_asked_for_where_half_of_it_is_used() {
+        for (wanted, huge) in [
+            (2.0, 2.0),
+            (2.9, 2.0),
+            (3.0, 4.0),
+            (51.7, 52.0),
+            (50.7, 50.0),
+        ] {
+            let bytes = |mib: f64| (mib * (1 << 20) as f64) as usize;
+            assert_eq!(huge_part(bytes(wanted)), bytes(huge), "{wanted} MiB");
         }
     }
 

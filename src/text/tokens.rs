@@ -21,6 +21,8 @@ use std::ops::Range;
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
+use super::map;
+
 const MAGIC: &[u8; 8] = b"loopostk";
 const VERSION: u32 = 2;
 const CHECKSUM: Range<usize> = 64..96;
@@ -115,6 +117,7 @@ impl Tokens {
         if map[CHECKSUM] != checksum(&map) {
             return Err("its checksum does not match");
         }
+        map::let_go(&map);
         Ok(Tokens {
             width,
             documents: documents as usize,
@@ -281,7 +284,6 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::text::map;
 
     fn documents() -> Vec<Vec<u32>> {
         vec![vec![1, 2, 3], vec![], vec![65_535, 4]]

@@ -111,14 +111,16 @@ pub struct RoleMemory {
 }
 
 /// Tokens of a micro-batch that is chosen automatically: enough that reading a gradient of weights and writing it back
-/// costs little beside the products, few enough that activations take little memory. 256 to 1,024 tokens took the same time.
-pub const MICRO_BATCH_TOKENS: usize = 512;
+/// costs little beside the products, few enough that activations take little memory. 256 to 1,024 tokens took the same time
+/// within what neighbours of the machine change, so the least memory decides. Threads do not: a batch cut otherwise adds up its
+/// gradients in another order, and losses would depend on the number of threads.
+pub const MICRO_BATCH_TOKENS: usize = 256;
 
 /// Bytes of logits that exist at once.
 const LOGITS_BYTES: usize = 16 << 20;
 
 impl Plan {
-    /// The largest divisor of `batch` whose sequences of `length` tokens make no more than about five hundred tokens.
+    /// The largest divisor of `batch` whose sequences of `length` tokens make no more than [`MICRO_BATCH_TOKENS`], one at the least.
     pub fn automatic_micro_batch(batch: usize, length: usize) -> usize {
         let most = (MICRO_BATCH_TOKENS / length.max(1)).max(1);
         (1..=batch.min(most))
@@ -178,9 +180,9 @@ mod tests {
 
     #[test]
     fn micro_batches_divide_the_batch() {
-        assert_eq!(Plan::automatic_micro_batch(32, 128), 4);
-        assert_eq!(Plan::automatic_micro_batch(30, 128), 3);
-        assert_eq!(Plan::automatic_micro_batch(10, 100), 5);
+        assert_eq!(Plan::automatic_micro_batch(32, 128), 2);
+        assert_eq!(Plan::automatic_micro_batch(30, 80), 3);
+        assert_eq!(Plan::automatic_micro_batch(10, 50), 5);
         assert_eq!(Plan::automatic_micro_batch(13, 128), 1);
         assert_eq!(Plan::automatic_micro_batch(4, 5000), 1);
     }
