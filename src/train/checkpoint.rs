@@ -133,7 +133,7 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Those in `folder`, which need not exist yet.
+    /// Those in `folder`, which need not exist yet; the folder that it lies in must.
     pub fn new(folder: PathBuf) -> Checkpoints {
         Checkpoints { folder }
     }
@@ -149,7 +149,11 @@ impl Checkpoints {
         moments: &[Tensor<'_>],
         keep: usize,
     ) -> Result<PathBuf, CheckpointError> {
-        fs::create_dir_all(&self.folder).map_err(write_error(&self.folder))?;
+        // Not its parents: where the run's folder is gone, a new one would hold checkpoints and nothing else.
+        match fs::create_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            done => done.map_err(write_error(&self.folder)),
+        }?;
         let temporary = self.folder.join(format!(".step-{:06}.tmp", state.step));
         let path = self.folder.join(format!("step-{:06}", state.step));
         let written = remove(&temporary)

@@ -1,0 +1,61 @@
+"""Runs that are killed: at every system call that touches their folder, and at random moments."""
+
+import random
+import signal
+import time
+
+from place import said
+
+CALLS = ("openat", "mkdir", "write", "ftruncate", "fsync", "rename", "unlink", "unlinkat")
+
+
+def calls_into(place, run, call):
+    """The numbers, from one on, of the calls of this name that concern the folder of a run."""
+    log = place.path("log")
+    done = place.run(["strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={call}", *place.train(run)])
+    assert done.returncode == 0, said(done)
+    lines = [line for line in log.read_text(errors="replace").splitlines() if f"{call}(" in line]
+    place.remove(run)
+    return [number for number, line in enumerate(lines, 1) if f"/{run}" in line or f'"{run}' in line]
+
+
+def go_on(place, run, wanted):
+    """Why a killed run does not come to the undisturbed end; one that saved nothing yet is started anew."""
+    if place.path(run).exists() and place.digests(run):
+        return place.resumes_to(run, wanted)
+    done = place.run(place.train(run))
+    if done.returncode != 0:
+        return f"starting anew failed: {said(done)}"
+    return None if place.digests(run) == wanted else "other weights after starting anew"
+
+
+def at_every_call(place, _count):
+    """`kill -9` when the run makes its k-th call of each kind on a file of its folder, for every k."""
+    wanted = place.whole()
+    for call in CALLS:
+        for number in calls_into(place, "killed", call):
+            inject = f"inject={call}:signal=SIGKILL:when={number}"
+            place.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject, *place.train("killed")])
+            yield f"{call} {number}", go_on(place, "killed", wanted)
+            place.remove("killed")
+
+
+def at_random_moments(place, count):
+    """`kill -9` after a random part of the run's time, in runs and in runs gone on with."""
+    began = time.monotonic()
+    wanted = place.whole()
+    usual = time.monotonic() - began
+    pick = random.Random(2)
+    for trial in range(count):
+        killed = place.start(place.train("killed"))
+        time.sleep(pick.uniform(0, usual))
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        yield f"moment {trial}", go_on(place, "killed", wanted)
+        place.remove("killed")
+
+
+TESTS = [
+    ("kill -9 at every call on a file of the run", at_every_call, 0),
+    ("kill -9 at a random moment", at_random_moments, 200),
+]

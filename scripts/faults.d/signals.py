@@ -1,0 +1,108 @@
+"""Signals: asked to end, told to end, stopped for a while, nobody listening any more."""
+
+import os
+import signal
+import subprocess
+import time
+
+from place import said
+
+ENDLESS = ("--set", "training.max_steps=1000000")
+
+
+def started(place, run, **more):
+    """An endless run that has made some steps."""
+    running = place.start(place.train(run, *ENDLESS), **more)
+    while not place.path(f"{run}/metrics.jsonl").exists() or len(place.path(f"{run}/metrics.jsonl").read_bytes()) < 2000:
+        if running.poll() is not None:
+            raise AssertionError(f"the run ended by itself: {running.returncode}")
+        time.sleep(0.005)
+    return running
+
+
+def last_step(place, run):
+    """The newest checkpoint's step, and the last that was logged."""
+    lines = place.path(f"{run}/metrics.jsonl").read_text().splitlines()
+    logged = int(lines[-1].split('"step":')[1].split(",")[0])
+    return int(place.digests(run)[0].split("-")[1]), logged
+
+
+def asked_to_end(place, count):
+    """SIGINT and SIGTERM: the step at hand is finished and saved, the exit status says why, and the run can go on."""
+    for trial in range(count):
+        number, code = ((signal.SIGINT, 130), (signal.SIGTERM, 143))[trial % 2]
+        running = started(place, "asked")
+        began = time.monotonic()
+        running.send_signal(number)
+        ended = running.wait(timeout=30)
+        took = time.monotonic() - began
+        saved, logged = last_step(place, "asked")
+        wrong = None
+        if ended != code:
+            wrong = f"exit {ended}"
+        elif saved != logged:
+            wrong = f"saved step {saved} of {logged}"
+        elif took > 5:
+            wrong = f"took {took:.1f} s"
+        else:
+            more = ("--set", f"training.max_steps={saved + 7}")
+            resumed, straight = place.run(place.train("asked", "--resume", *more)), place.run(place.train("straight", *more))
+            if resumed.returncode or straight.returncode:
+                wrong = said(resumed) + said(straight)
+            elif place.digests("asked") != place.digests("straight"):
+                wrong = "other weights after resuming"
+        yield number.name, wrong
+        place.remove("asked")
+        place.remove("straight")
+
+
+def asked_twice(place, count):
+    """A second signal ends the run at once."""
+    for trial in range(count):
+        running = started(place, "twice")
+        running.send_signal(signal.SIGINT)
+        running.send_signal(signal.SIGTERM)
+        ended = running.wait(timeout=30)
+        wrong = None if ended in (130, 143) else f"exit {ended}"
+        yield f"twice {trial}", wrong
+        place.remove("twice")
+
+
+def stopped_for_a_while(place, count):
+    """SIGSTOP and, later, SIGCONT: the same weights in the end."""
+    wanted = place.whole()
+    for trial in range(count):
+        running = place.start(place.train("stopped"))
+        time.sleep(0.05 + 0.02 * (trial % 10))
+        running.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        running.send_signal(signal.SIGCONT)
+        ended = running.wait(timeout=30)
+        yield f"stopped {trial}", f"exit {ended}" if ended else None if place.digests("stopped") == wanted else "other weights"
+        place.remove("stopped")
+
+
+def nobody_listens(place, _count):
+    """A closed standard output or error, as of a terminal that is gone or `| head -1`: training goes on to its end."""
+    wanted = place.whole()
+    for name in ("stdout", "stderr", "both"):
+        reading, writing = os.pipe()
+        os.close(reading)
+        gone = {"stdout": writing, "stderr": writing} if name == "both" else {name: writing}
+        done = place.start(place.train("deaf"), **gone)
+        os.close(writing)
+        ended = done.wait(timeout=30)
+        yield f"{name} closed", f"exit {ended}" if ended else None if place.digests("deaf") == wanted else "other weights"
+        place.remove("deaf")
+    command = " ".join([*place.train("piped"), "| head -1"])
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], cwd=place.folder, env=place.environment(), capture_output=True)
+    wrong = "panicked" if b"panicked" in done.stderr else None
+    yield "| head -1", wrong or (None if place.digests("piped") == wanted else f"not trained to the end: {said(done)}")
+
+
+TESTS = [
+    ("SIGINT and SIGTERM", asked_to_end, 20),
+    ("a second signal", asked_twice, 10),
+    ("SIGSTOP for half a second", stopped_for_a_while, 20),
+    ("nobody reads the output", nobody_listens, 0),
+]
