@@ -18,6 +18,7 @@ pub mod train;
 pub mod measure;
 pub mod stats;
 
+pub mod history;
 pub mod record;
 pub mod suites;
 

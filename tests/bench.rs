@@ -107,7 +107,7 @@ fn a_quick_run_leaves_a_page_a_document_and_a_summary() {
 
     let latest = folder.path().join("reports/latest");
     let run: Value = serde_json::from_slice(&fs::read(latest.join("run.json")).unwrap()).unwrap();
-    assert_eq!(run["schema"], "loopos.run/1");
+    assert_eq!(run["schema"], "loopos.run/2");
     assert_eq!(run["config"]["tiny"]["model"]["d_model"], 32);
     for name in [
         "training.tiny.t1.tokens_per_second",

@@ -141,7 +141,7 @@ pub(super) fn measure(
 ) -> anyhow::Result<(Exit, Option<Measured>)> {
     let machine = Machine::detect();
     let settings = experiment::settings(arguments, &machine)?;
-    let document = Document::new(&machine);
+    let document = Document::new(&machine, &arguments.suite, arguments.effort());
     let folder = Folder::new(&arguments.out, &document.id)?;
     let experiment = experiment::prepare(arguments, settings, || document.elapsed())
         .inspect_err(|_| folder.discard())?;

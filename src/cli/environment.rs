@@ -42,6 +42,12 @@ pub(crate) fn cache_folder() -> Option<PathBuf> {
     Some(caches.join("loopos"))
 }
 
+/// Where the history is kept: `loopos` in `XDG_DATA_HOME`, else in `.local/share` in the home folder.
+pub(crate) fn data_folder() -> Option<PathBuf> {
+    let data = path("XDG_DATA_HOME").or_else(|| Some(path("HOME")?.join(".local/share")))?;
+    Some(data.join("loopos"))
+}
+
 /// A variable that holds an absolute path; others are ignored, as the XDG specification asks.
 fn path(name: &str) -> Option<PathBuf> {
     env::var_os(name)

@@ -5,11 +5,13 @@
 
 mod bench;
 mod chat;
+mod compare;
 mod completions;
 mod configs;
 mod eval;
 mod export;
 mod generate;
+mod history;
 mod probe;
 mod report;
 mod train;
@@ -22,10 +24,12 @@ mod outcome;
 mod preparation;
 mod profile;
 mod progress;
+mod runs;
 mod sampling;
 mod text_source;
 mod trained;
 mod workers;
+mod written;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,7 +40,7 @@ use outcome::{Exit, Failure};
 
 const EXIT_CODES: &str = "\
 Results go to stdout, progress and log to stderr.
-Exit codes: 0 done, 1 failed, 2 wrong use, 4 inconclusive or no data, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 regression, 4 inconclusive or no data, 130 interrupted.";
 
 /// Tells what this CPU really is, trains a transformer on it as fast as it can go, and shows where every lost cycle went.
 #[derive(Debug, Parser)]
@@ -69,6 +73,10 @@ enum Command {
     Configs(configs::Arguments),
     /// Make the page and the pictures of a run again, from its run.json
     Report(report::Arguments),
+    /// Tell whether a run is faster, slower or the same as another, and how sure that is
+    Compare(compare::Arguments),
+    /// Keep runs over months, and tell when a result changed
+    History(history::Arguments),
     /// Write a completion script for your shell
     Completions(completions::Arguments),
 }
@@ -86,6 +94,8 @@ impl Command {
             Command::Export(arguments) => export::run(arguments),
             Command::Configs(arguments) => configs::run(arguments),
             Command::Report(arguments) => report::run(arguments),
+            Command::Compare(arguments) => compare::run(arguments),
+            Command::History(arguments) => history::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
         }
     }

@@ -8,7 +8,7 @@ use clap::builder::styling::{AnsiColor, Style};
 
 use super::environment;
 
-/// What the shell that started us is told. 3 is kept for a measurement that is worse than the limit that was set.
+/// What the shell that started us is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Exit {
     /// The work is done.
@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Failed,
     /// It was asked for in a way that cannot work: a flag, a configuration, the environment.
     WrongUse,
+    /// A result is worse than the limit that was set.
+    Regression,
     /// There is no data, or too little to decide.
     NoData,
     /// A signal of this number ended it early; what it had was kept.
@@ -30,6 +32,7 @@ impl Exit {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::WrongUse => 2,
+            Exit::Regression => 3,
             Exit::NoData => 4,
             Exit::Interrupted(signal) => 128 + signal,
         }
@@ -161,10 +164,11 @@ mod tests {
             Exit::Done,
             Exit::Failed,
             Exit::WrongUse,
+            Exit::Regression,
             Exit::NoData,
             Exit::Interrupted(2),
         ];
-        assert_eq!(exits.map(Exit::code), [0, 1, 2, 4, 130]);
+        assert_eq!(exits.map(Exit::code), [0, 1, 2, 3, 4, 130]);
     }
 
     #[test]

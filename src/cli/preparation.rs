@@ -30,7 +30,7 @@ pub(crate) use settings::settings;
 /// A run that can go.
 pub(crate) struct Prepared {
     /// What computes.
-    workers: Workers,
+    pub(crate) workers: Workers,
     /// Where the run is kept.
     pub(crate) folder: RunFolder,
     /// The text in batches.

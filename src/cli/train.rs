@@ -1,23 +1,27 @@
 //! `loopos train`: train the model of a configuration on a text, with checkpoints that a killed run continues from.
 
 mod explain;
+mod traced;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::interrupt::Interrupt;
-use super::outcome::{Exit, Failure};
+use super::outcome::{Exit, Failure, warn};
 use super::preparation::{self, Prepared};
 use super::profile;
 use super::progress::Progress;
 use super::text_source::say;
 use super::trained::Trained;
 use super::utf8;
+use super::written::write;
 use crate::config::{Config, ConfigError};
 use crate::train::run::{RunError, Summary};
 use crate::train::run_folder;
+use crate::train::trace::About;
 use crate::units::{Seconds, digits, grouped};
+use traced::Traced;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +31,7 @@ Examples:
   loopos train --resume --out models/books
   loopos train --init gpt2/ --data books/ --out models/tuned
   loopos train --config autoregressive_training --explain
+  loopos train --config autoregressive_training --set training.max_steps=3 --out /tmp/run --trace step.json
   loopos train --config ids.json --tokens ids.txt --set model.vocab_size=101
 
 --init starts from the weights of a model: the folder of a run, one of its checkpoints, or a GPT-2 in Hugging Face's layout. Its
@@ -73,6 +78,9 @@ pub(crate) struct Arguments {
     /// Take threads and micro-batch from this profile [default: the one that `loopos tune` made for this machine and configuration]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["no_profile", "resume"])]
     profile: Option<PathBuf>,
+    /// Write the third step from now, operator by operator, to FILE, which Perfetto and chrome://tracing open
+    #[arg(long, value_name = "FILE", conflicts_with = "explain")]
+    trace: Option<PathBuf>,
     /// Use no profile: threads and micro-batch are chosen by rule
     #[arg(long)]
     no_profile: bool,
@@ -183,9 +191,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::install()?;
     let begin = Instant::now();
     let mut progress = Progress::new(prepared.settings.steps, prepared.state.step);
-    let outcome = prepared.run(&mut progress).go(interrupt.stop());
+    let mut traced = Traced::new(&mut progress, arguments.trace.is_some());
+    let outcome = prepared.run(&mut traced).go(interrupt.stop());
+    let trace = traced.take();
     progress.finish();
     let summary = outcome.map_err(|error| advise(error, &prepared))?;
+    if let (Some(path), Some(trace)) = (&arguments.trace, trace) {
+        let about = about(arguments, &config, &prepared);
+        match trace.json(&about) {
+            Some(json) => write(path, &json)?,
+            None => warn("no trace: the run ended before its third step"),
+        }
+    }
     write_summary(
         &summary,
         &mut prepared,
@@ -196,6 +213,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     } else {
         interrupt.exit()
     })
+}
+
+/// What the reader of a trace must know.
+fn about(arguments: &Arguments, config: &Config, prepared: &Prepared) -> About {
+    let file = arguments
+        .config
+        .as_deref()
+        .map(Path::new)
+        .and_then(Path::file_stem);
+    About {
+        name: file
+            .map_or("training".into(), |name| name.to_string_lossy())
+            .into_owned(),
+        isa: prepared.workers.isa.name(),
+        threads: prepared.workers.pool.cpus().len(),
+        tokens: config.training.batch_size * config.training.max_length,
+    }
 }
 
 /// What the reader can do about a run that failed.

@@ -223,7 +223,7 @@ mod tests {
             provenance: Provenance::Measured,
             how: String::new(),
         };
-        let run: Run = serde_json::from_value(serde_json::json!({
+        let run = crate::record::read(serde_json::json!({
             "schema": "loopos.run/1", "id": "1", "started": "", "elapsed_seconds": 1.0, "command": [], "version": "",
             "commit": null, "machine": crate::suites::record_machine(&Machine::detect()), "config": null,
             "metrics": [], "series": [series], "notes": [],

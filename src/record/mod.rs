@@ -7,18 +7,22 @@ mod machine;
 mod optimization;
 mod profile;
 mod reason;
+mod timeline;
+mod upgrade;
 mod verification;
 
 pub use machine::{Cache, Cpu, Fact, Feature, Machine, Summary};
 pub use optimization::{OPTIMIZATIONS, optimization};
 pub use profile::{PROFILE_SCHEMA, Profile, Workload};
 pub use reason::reason;
+pub use timeline::{Kept, Moment, Timeline};
+pub use upgrade::{ReadError, read};
 pub use verification::{Check, Verdict, Verification};
 
 use serde::{Deserialize, Serialize};
 
 /// The schema that this version writes.
-pub const SCHEMA: &str = "loopos.run/1";
+pub const SCHEMA: &str = "loopos.run/2";
 
 /// One run of `loopos bench`: the whole document.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -33,6 +37,10 @@ pub struct Run {
     pub elapsed_seconds: f64,
     /// The command line as typed.
     pub command: Vec<String>,
+    /// The suites that were asked for, `all` for all of them.
+    pub suites: Vec<String>,
+    /// How much of them: `quick`, `normal`, `full`.
+    pub effort: String,
     /// Version of loopos that measured.
     pub version: String,
     /// Source revision it was built from, with `-dirty` where the sources had changed since; `None` where unknown.

@@ -77,11 +77,16 @@ pub(crate) fn ends(contests: &[Contest<'_>]) -> Vec<u32> {
     ends
 }
 
+/// Whether a variant is ours, whatever comes behind the instruction set's name.
+pub(crate) fn is_ours(variant: &str) -> bool {
+    let isa = variant.split('_').next().unwrap_or_default();
+    OURS.contains(&isa)
+}
+
 impl Entry<'_> {
     /// Ours, whatever comes behind the instruction set's name.
     pub(crate) fn is_ours(&self) -> bool {
-        let isa = self.variant.split('_').next().unwrap_or_default();
-        OURS.contains(&isa)
+        is_ours(self.variant)
     }
 
     /// Ours under the conditions that peers have.

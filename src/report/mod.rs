@@ -4,10 +4,13 @@
 //! `draw/` draws, `charts/` has one picture per file, `html/` makes the page around them.
 
 mod charts;
+pub mod comparison;
 mod contests;
 mod draw;
+pub mod formats;
 mod headlines;
 mod html;
+pub mod timeline;
 mod values;
 mod view;
 
@@ -78,6 +81,8 @@ pub fn topology(machine: &Machine) -> Result<String, String> {
         started: String::new(),
         elapsed_seconds: 0.0,
         command: Vec::new(),
+        suites: Vec::new(),
+        effort: String::new(),
         version: String::new(),
         commit: None,
         machine: machine.clone(),

@@ -10,6 +10,9 @@ use std::ops::Range;
 /// sequences of a hundred samples.
 const PRICE: f64 = 4.0;
 
+/// Samples that [`levels`] is given at most by [`levels_of_many`].
+const MANY: usize = 240;
+
 /// A piece of the sequence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Level {
@@ -57,6 +60,45 @@ pub fn levels(samples: &[f64], noise: f64, shortest: usize) -> Vec<Level> {
         }
     }
     pieces(samples, &best)
+}
+
+/// [`levels`] of a sequence of any length: one of more than 240 samples is cut by the medians of groups first, then each border
+/// is moved to the sample where it fits best. Levels shorter than two groups may be missed. Takes time with the length.
+pub fn levels_of_many(samples: &[f64], noise: f64, shortest: usize) -> Vec<Level> {
+    let group = samples.len().div_ceil(MANY);
+    if group <= 1 || samples.iter().any(|sample| !sample.is_finite()) {
+        return levels(samples, noise, shortest);
+    }
+    let medians: Vec<f64> = samples.chunks(group).filter_map(median).collect();
+    // The median of n normal samples deviates by sqrt(pi / 2 n) of what one does.
+    let calm = noise * (std::f64::consts::FRAC_PI_2 / group as f64).sqrt();
+    let coarse = levels(&medians, calm, shortest.div_ceil(group).max(2));
+    let mut borders = vec![0];
+    for pair in coarse.windows(2) {
+        let from = pair[0].range.end.saturating_sub(1) * group;
+        let to = (pair[0].range.end * group + group).min(samples.len());
+        let last = borders.last().copied().unwrap_or(0);
+        borders.push(last.max(from + border(&samples[from..to], pair[0].median, pair[1].median)));
+    }
+    borders.push(samples.len());
+    let piece = |pair: &[usize]| {
+        let range = pair[0]..pair[1];
+        let median = median(&samples[range.clone()])?;
+        Some(Level { range, median })
+    };
+    borders.windows(2).filter_map(piece).collect()
+}
+
+/// The first of `samples` that belongs to the level `after` rather than to `before`, so that absolute errors are least.
+fn border(samples: &[f64], before: f64, after: f64) -> usize {
+    let gains = samples.iter().scan(0.0, |sum, sample| {
+        *sum += (sample - after).abs() - (sample - before).abs();
+        Some(*sum)
+    });
+    let best = gains
+        .enumerate()
+        .max_by(|one, other| one.1.total_cmp(&other.1));
+    best.map_or(0, |(index, gain)| if gain > 0.0 { index + 1 } else { 0 })
 }
 
 /// The sum of absolute deviations of ascending values from their median.
@@ -141,6 +183,28 @@ mod tests {
             found += usize::from(cuts.len() == 1 && cuts[0].abs_diff(37) <= 2);
         }
         assert!(found >= 95, "{found} of 100");
+    }
+
+    #[test]
+    fn long_sequences_are_cut_at_the_sample_too() {
+        let mut random = Noise::new(8);
+        let level = |place: usize| {
+            [10.0, 9.0, 12.0][usize::from(place >= 1_234) + usize::from(place >= 4_000)]
+        };
+        let samples: Vec<f64> = (0..5_000)
+            .map(|place| level(place) + random.normal() * 0.2)
+            .collect();
+        let found = levels_of_many(&samples, noise(&samples, 0.0), 3);
+        let starts: Vec<usize> = found.iter().map(|level| level.range.start).collect();
+        assert_eq!(starts.len(), 3, "{starts:?}");
+        assert!(
+            starts[1].abs_diff(1_234) <= 2 && starts[2].abs_diff(4_000) <= 2,
+            "{starts:?}"
+        );
+        assert!((found[2].median - 12.0).abs() < 0.05 && found[2].range.end == 5_000);
+        let short = [1.0, 1.0, 1.0, 5.0, 5.0, 5.0];
+        assert_eq!(levels_of_many(&short, 0.1, 2), levels(&short, 0.1, 2));
+        assert!(levels_of_many(&[f64::NAN; 1_000], 0.1, 2).is_empty());
     }
 
     #[test]

@@ -6,9 +6,12 @@
 pub mod bootstrap;
 pub mod change_points;
 pub mod compare;
+pub mod effect;
 pub mod fits;
+pub mod holm;
 pub mod outliers;
 pub mod staircase;
+pub mod student;
 pub mod summary;
 
 #[cfg(test)]
@@ -16,5 +19,6 @@ mod testing;
 
 pub use bootstrap::Interval;
 pub use compare::Comparison;
+pub use effect::Effect;
 pub use outliers::Label;
 pub use summary::Summary;

@@ -24,6 +24,15 @@ pub enum Effort {
 }
 
 impl Effort {
+    /// As it stands in run.json.
+    pub fn name(self) -> &'static str {
+        match self {
+            Effort::Quick => "quick",
+            Effort::Normal => "normal",
+            Effort::Full => "full",
+        }
+    }
+
     /// `quick` samples of a quick run, three times as many of a normal one, eight times of a full one.
     pub fn samples(self, quick: usize) -> usize {
         match self {

@@ -22,6 +22,7 @@ pub mod named_tensors;
 pub mod run_folder;
 pub mod state;
 pub mod tensor_file;
+pub mod trace;
 
 pub use data::{Batch, Dataset};
 pub use plan::{MICRO_BATCH_TOKENS, MemoryPlan, Optimizer, Plan, RoleMemory};

@@ -15,7 +15,7 @@ use super::run_folder::RunFolder;
 use super::schedule::Schedule;
 use super::state::State;
 use super::trainer::Trainer;
-use crate::model::Unobserved;
+use crate::model::{Observer, Unobserved};
 
 /// How long a run is and what it does on the way.
 #[derive(Clone, Debug)]
@@ -44,6 +44,10 @@ pub trait Events {
     fn validated(&mut self, record: &ValidationRecord);
     /// A checkpoint is on the disk.
     fn saved(&mut self, step: u64, path: &Path);
+    /// Who watches the operators of the step that begins.
+    fn watcher(&mut self, _step: u64) -> Option<&mut dyn Observer> {
+        None
+    }
 }
 
 /// Why a run ended before its last step, other than at the caller's wish.
@@ -187,9 +191,11 @@ impl Run<'_> {
         let (guard, state) = (&self.settings.guard, &mut self.state);
         self.data.fill(state.step as usize, batch);
         let limit = guard.limit(&state.recent_losses, sorted);
+        let mut nobody = Unobserved;
+        let observer = self.events.watcher(state.step + 1).unwrap_or(&mut nobody);
         let report = self
             .trainer
-            .step_below(limit, batch, learning_rate, &mut Unobserved);
+            .step_below(limit, batch, learning_rate, observer);
         let seconds = begin.elapsed().as_secs_f64();
         state.step += 1;
         state.tokens += report.tokens as u64;

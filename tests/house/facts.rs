@@ -20,6 +20,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("measure", &["units"]),
     ("stats", &["units"]),
     ("record", &["units"]),
+    ("history", &["record", "units"]),
     (
         "suites",
         &[
@@ -32,7 +33,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "probe", "measure", "stats", "kernels", "tensor", "parallel", "model", "train", "text",
-            "config", "record", "suites", "report", "atomic", "units",
+            "config", "record", "history", "suites", "report", "atomic", "units",
         ],
     ),
 ];
@@ -48,6 +49,7 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
         "src/report/charts",
         &["cache_table", "ceilings", "heat", "panels"],
     ),
+    ("src/report/formats", &[]),
     (
         "src/cli",
         &[
@@ -58,10 +60,12 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
             "preparation",
             "profile",
             "progress",
+            "runs",
             "sampling",
             "text_source",
             "trained",
             "workers",
+            "written",
         ],
     ),
     ("src/measure/counters/tables", &[]),

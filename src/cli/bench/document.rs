@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::probe::Machine;
 use crate::record::{self, Run, SCHEMA};
-use crate::suites::{self, Experiment, Recorder};
+use crate::suites::{self, Effort, Experiment, Recorder};
 
 /// What is known about a run from its start.
 #[derive(Debug)]
@@ -16,12 +16,14 @@ pub(super) struct Document {
     started: String,
     begin: Instant,
     command: Vec<String>,
+    suites: Vec<String>,
+    effort: Effort,
     machine: record::Machine,
 }
 
 impl Document {
-    /// A run that starts now on `machine`.
-    pub(super) fn new(machine: &Machine) -> Self {
+    /// A run that starts now on `machine` with what was asked for.
+    pub(super) fn new(machine: &Machine, suite: &str, effort: Effort) -> Self {
         let command: Vec<String> = std::env::args().collect();
         let machine = suites::record_machine(machine);
         let since_epoch = SystemTime::now()
@@ -44,6 +46,8 @@ impl Document {
             started: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"),
             begin: Instant::now(),
             command,
+            suites: vec![suite.to_owned()],
+            effort,
             machine,
         }
     }
@@ -62,6 +66,8 @@ impl Document {
             started: self.started.clone(),
             elapsed_seconds: self.begin.elapsed().as_secs_f64(),
             command: self.command.clone(),
+            suites: self.suites.clone(),
+            effort: self.effort.name().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             // build.rs asks git, unless whoever builds says it.
             commit: option_env!("LOOPOS_COMMIT")
@@ -117,7 +123,8 @@ mod tests {
     #[test]
     fn ids_sort_by_time_and_differ() {
         let machine = Machine::detect();
-        let (one, other) = (Document::new(&machine), Document::new(&machine));
+        let start = || Document::new(&machine, "training", Effort::Quick);
+        let (one, other) = (start(), start());
         assert_ne!(one.id, other.id);
         assert!(one.id[..15] <= other.id[..15] && one.id.len() == 22);
         assert_eq!(one.started.len(), "2026-11-22T14:15:03Z".len());

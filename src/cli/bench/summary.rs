@@ -383,6 +383,8 @@ mod tests {
             started: String::new(),
             elapsed_seconds: 94.0,
             command: Vec::new(),
+            suites: Vec::new(),
+            effort: String::new(),
             version: String::new(),
             commit: None,
             machine: record_machine(&Machine::detect()),

@@ -17,9 +17,7 @@ pub(crate) use fonts::{fit, width};
 pub(crate) use ink::{CURVES, Ink, classes, variables};
 pub(crate) use labels::{Area, Placer, spread};
 pub(crate) use plot::{Plot, Point};
-pub(crate) use text::{clean, clean_lines};
-
-use text::escape;
+pub(crate) use text::{clean, clean_lines, escape};
 
 /// The faces that a page asks for, in this order.
 pub(crate) const FACES: &str =

@@ -25,42 +25,48 @@ pub(super) fn page(run: &Run) -> String {
         cases.first().map_or("kernels", String::as_str),
         run.machine.summary.brand
     );
+    let body = html! {
+        (head(run, &views, &machine))
+        (hero::hero(&machine))
+        (hero::cases(&views))
+        @for view in &views { (training(view, views.len() > 1)) }
+        @for (subject, id, heading) in sections(&machine) {
+            h2 id=(id) { (heading) }
+            div.grid { (cards::pictures(&machine, subject, None)) }
+        }
+        h2 id="machine" { "The machine" }
+        div.grid {
+            (cards::pictures(&machine, Subject::Machine, None))
+            (tables::ceilings(&machine))
+            (tables::features(run))
+            (tables::facts(run))
+        }
+        h2 id="evidence" { "Evidence" }
+        div.grid {
+            (tables::counters(run))
+            (tables::notes(run))
+            (cards::absent(&machine))
+            (tables::metrics(run))
+            (tables::config(run))
+        }
+        (foot(run))
+    };
+    document(&title, &body)
+}
+
+/// A page around `body`: complete in itself, in the look of all pages.
+pub(super) fn document(title: &str, body: &Markup) -> String {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width,initial-scale=1";
-                title { (clean(&title)) }
+                title { (clean(title)) }
                 style { (PreEscaped(style())) }
             }
             body {
-                main {
-                    (head(run, &views, &machine))
-                    (hero::hero(&machine))
-                    (hero::cases(&views))
-                    @for view in &views { (training(view, views.len() > 1)) }
-                    @for (subject, id, heading) in sections(&machine) {
-                        h2 id=(id) { (heading) }
-                        div.grid { (cards::pictures(&machine, subject, None)) }
-                    }
-                    h2 id="machine" { "The machine" }
-                    div.grid {
-                        (cards::pictures(&machine, Subject::Machine, None))
-                        (tables::ceilings(&machine))
-                        (tables::features(run))
-                        (tables::facts(run))
-                    }
-                    h2 id="evidence" { "Evidence" }
-                    div.grid {
-                        (tables::counters(run))
-                        (tables::notes(run))
-                        (cards::absent(&machine))
-                        (tables::metrics(run))
-                        (tables::config(run))
-                    }
-                    (foot(run))
-                }
+                main { (body) }
                 div #tip role="presentation" {}
                 script { (PreEscaped(include_str!("hover.js"))) }
             }

@@ -107,6 +107,8 @@ impl Builder {
             command: ["loopos", "bench", "--suite", "training"]
                 .map(str::to_owned)
                 .to_vec(),
+            suites: vec!["training".to_owned()],
+            effort: "normal".to_owned(),
             version: "0.1.0".to_owned(),
             commit: Some("INVENTED SAMPLE".to_owned()),
             machine: machine(cores, smt, packages),
@@ -133,7 +135,11 @@ impl Builder {
             low: value.zip(spread).map(|(value, spread)| value - spread),
             high: value.zip(spread).map(|(value, spread)| value + spread),
             unit: unit.to_owned(),
-            better: Better::Neither,
+            better: match unit {
+                "seconds" | "bytes" | "ns" | "nats" => Better::Lower,
+                speed if speed.ends_with("/s") => Better::Higher,
+                _ => Better::Neither,
+            },
             provenance,
             how: how.to_owned(),
         });

@@ -1,0 +1,273 @@
+//! Runs kept over months in one SQLite file, by the fingerprint of their machine.
+//!
+//! A run's single numbers are kept, its curves and notes are not: those stay in its run.json. A number that a run could not have is
+//! not kept, so that a gap stays a gap. The same run is kept once, however often it is added.
+
+mod exchange;
+mod tables;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use crate::record::{Better, Kept, Metric, Moment, Provenance, Run, Summary, Timeline};
+use exchange::{json, provenance};
+
+/// Why the history could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The file cannot be opened or is no history.
+    #[error("{}: {source}; name a history that loopos wrote, or a new file in a folder that can be written to", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// It was written by a later version of loopos.
+    #[error("{}: its layout is {found}, and this version knows up to {known}; use the version of loopos that wrote it", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        found: i64,
+        /// The newest known one.
+        known: i64,
+    },
+    /// Reading or writing failed on the way; nothing of the transaction was kept.
+    #[error(
+        "the history could not be read or written: {0}; is the disk full, or the file damaged?"
+    )]
+    Database(#[from] rusqlite::Error),
+    /// A line of an import is no run.
+    #[error(
+        "line {line} of the import is no run: {reason}; import what `loopos history export` wrote"
+    )]
+    Import {
+        /// Counted from one.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The reader or writer of an import or export failed.
+    #[error("{0}")]
+    Stream(#[from] std::io::Error),
+}
+
+/// An open history.
+#[derive(Debug)]
+pub struct History {
+    database: Connection,
+}
+
+impl History {
+    /// Opens the history in `path`, or begins one; an older layout is brought up to date.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is something else, or is of a later version.
+    pub fn open(path: &Path) -> Result<Self, HistoryError> {
+        let failed = |source| HistoryError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let mut database = Connection::open(path).map_err(failed)?;
+        // Readers do not wait for a writer, and a kill at any moment leaves whole transactions.
+        database
+            .pragma_update(None, "journal_mode", "wal")
+            .map_err(failed)?;
+        database
+            .pragma_update(None, "synchronous", "normal")
+            .map_err(failed)?;
+        database
+            .busy_timeout(std::time::Duration::from_secs(10))
+            .map_err(failed)?;
+        let layout = tables::upgrade(&mut database).map_err(failed)?;
+        if layout > tables::LAYOUT {
+            return Err(HistoryError::Newer {
+                path: path.to_owned(),
+                found: layout,
+                known: tables::LAYOUT,
+            });
+        }
+        Ok(Self { database })
+    }
+
+    /// Keeps runs, all or none; says how many of them are new.
+    ///
+    /// # Errors
+    /// The database failed; nothing was kept.
+    pub fn add<'a>(
+        &mut self,
+        runs: impl IntoIterator<Item = &'a Run>,
+    ) -> Result<usize, HistoryError> {
+        let transaction = self.database.transaction()?;
+        let mut new = 0;
+        for run in runs {
+            new += usize::from(keep(&transaction, run)?);
+        }
+        transaction.commit()?;
+        Ok(new)
+    }
+
+    /// The machines, that of the newest run first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn machines(&self) -> Result<Vec<Kept>, HistoryError> {
+        let mut statement = self.database.prepare(
+            "SELECT machine.summary, count(*), min(run.started), max(run.started) AS last
+             FROM run JOIN machine ON machine.id = run.machine GROUP BY machine.id ORDER BY last DESC",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok(Kept {
+                machine: json::<Summary>(row.get(0)?)?,
+                runs: row.get::<_, i64>(1)? as usize,
+                first: row.get(2)?,
+                last: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The metrics that runs of a machine have, with the number of those, in the order in which they came.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn metrics(&self, fingerprint: &str) -> Result<Vec<(Metric, usize)>, HistoryError> {
+        let mut statement = self.database.prepare(
+            "SELECT metric.name, metric.unit, metric.better, tally.runs
+             FROM tally JOIN metric ON metric.id = tally.metric JOIN machine ON machine.id = tally.machine
+             WHERE machine.fingerprint = ?1 ORDER BY metric.id",
+        )?;
+        let rows = statement.query_map([fingerprint], |row| {
+            let metric = Metric {
+                name: row.get(0)?,
+                value: None,
+                low: None,
+                high: None,
+                unit: row.get(1)?,
+                better: json::<Better>(row.get(2)?)?,
+                provenance: Provenance::Unavailable,
+                how: String::new(),
+            };
+            Ok((metric, row.get::<_, i64>(3)? as usize))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A metric over the runs of a machine, in the order of time; without points where nobody has it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn timeline(&self, fingerprint: &str, metric: &Metric) -> Result<Timeline, HistoryError> {
+        let mut statement = self.database.prepare_cached(
+            "SELECT run.name, run.started, run.revision, number.value, number.low, number.high
+             FROM number JOIN run ON run.id = number.run
+             WHERE number.metric = (SELECT id FROM metric WHERE name = ?2 AND unit = ?3)
+               AND number.machine = (SELECT id FROM machine WHERE fingerprint = ?1)",
+        )?;
+        let rows = statement.query_map(params![fingerprint, metric.name, metric.unit], |row| {
+            let ends: (Option<f64>, Option<f64>) = (row.get(4)?, row.get(5)?);
+            Ok(Moment {
+                run: row.get(0)?,
+                started: row.get(1)?,
+                commit: row.get(2)?,
+                value: row.get(3)?,
+                interval: ends.0.zip(ends.1),
+            })
+        })?;
+        let mut points: Vec<Moment> = rows.collect::<Result<_, _>>()?;
+        points.sort_by(|one, other| (&one.started, &one.run).cmp(&(&other.started, &other.run)));
+        Ok(Timeline {
+            name: metric.name.clone(),
+            unit: metric.unit.clone(),
+            better: metric.better,
+            points,
+        })
+    }
+}
+
+/// Keeps one run; false where it is there already.
+fn keep(transaction: &Transaction<'_>, run: &Run) -> rusqlite::Result<bool> {
+    let text = |value: serde_json::Result<String>| value.unwrap_or_else(|_| "null".to_owned());
+    let summary = &run.machine.summary;
+    transaction
+        .prepare_cached(
+            "INSERT INTO machine (fingerprint, summary) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            summary.fingerprint,
+            text(serde_json::to_string(summary))
+        ])?;
+    let machine: i64 = transaction
+        .prepare_cached("SELECT id FROM machine WHERE fingerprint = ?1")?
+        .query_row([&summary.fingerprint], |row| row.get(0))?;
+    let new = transaction
+        .prepare_cached(
+            "INSERT INTO run (name, machine, started, elapsed, command, version, revision, config, suites, effort)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            run.id,
+            machine,
+            run.started,
+            run.elapsed_seconds,
+            text(serde_json::to_string(&run.command)),
+            run.version,
+            run.commit,
+            text(serde_json::to_string(&run.config)),
+            text(serde_json::to_string(&run.suites)),
+            run.effort,
+        ])?;
+    if new == 0 {
+        return Ok(false);
+    }
+    let id = transaction.last_insert_rowid();
+    for metric in &run.metrics {
+        let Some(value) = metric.value.filter(|value| value.is_finite()) else {
+            continue;
+        };
+        let of_metric = metric_id(transaction, metric)?;
+        let kept = transaction
+            .prepare_cached(
+                "INSERT INTO number (machine, metric, run, value, low, high, provenance)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                machine,
+                of_metric,
+                id,
+                value,
+                metric.low,
+                metric.high,
+                provenance(metric.provenance)
+            ])?;
+        if kept > 0 {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO tally (machine, metric, runs) VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET runs = runs + 1",
+                )?
+                .execute(params![machine, of_metric])?;
+        }
+    }
+    Ok(true)
+}
+
+/// The number of a metric, which is made where it is new.
+fn metric_id(transaction: &Transaction<'_>, metric: &Metric) -> rusqlite::Result<i64> {
+    let known = transaction
+        .prepare_cached("SELECT id FROM metric WHERE name = ?1 AND unit = ?2")?
+        .query_row([&metric.name, &metric.unit], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    let better = serde_json::to_string(&metric.better).unwrap_or_default();
+    transaction
+        .prepare_cached("INSERT INTO metric (name, unit, better) VALUES (?1, ?2, ?3)")?
+        .execute([&metric.name, &metric.unit, &better])?;
+    Ok(transaction.last_insert_rowid())
+}
+
+#[cfg(test)]
+mod tests;
