@@ -11,6 +11,7 @@ mod context;
 mod generation;
 mod machine;
 pub mod matmul;
+mod memory;
 mod operands;
 pub mod peers;
 pub mod quantity;
@@ -58,6 +59,7 @@ pub const SUITES: &[&dyn Suite] = &[
     &matmul::Matmul,
     &batched::Batched,
     &simd::Simd,
+    &memory::Memory,
 ];
 
 /// The suite of that id.

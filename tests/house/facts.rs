@@ -91,6 +91,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "src/kernels/isa/ymm.rs",
     "src/kernels/team.rs",
     "src/kernels/testing/guarded.rs",
+    "src/kernels/vec/stream.rs",
     "src/kernels/vec/stream_read.rs",
     "src/measure/clock/tsc.rs",
     "src/measure/counters/perf.rs",

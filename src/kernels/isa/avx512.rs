@@ -159,6 +159,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_ps(to, v) }
     }
     #[inline(always)]
+    unsafe fn stream_at(self, v: __m512, to: *mut f32) {
+        // SAFETY: token; the caller vouches for 16 writable, aligned values.
+        unsafe { _mm512_stream_ps(to, v) }
+    }
+    #[inline(always)]
     unsafe fn transpose_at(
         self,
         rows: usize,

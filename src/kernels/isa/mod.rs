@@ -92,6 +92,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// - `to` is valid for writes of `LANES` f32 values.
     unsafe fn store_at(self, v: Self::V, to: *mut f32);
 
+    /// Writes all lanes at `to` past the caches (non-temporal). Another thread may see them only behind a store fence.
+    ///
+    /// # Safety
+    /// - `to` is valid for writes of `LANES` f32 values and aligned to as many.
+    unsafe fn stream_at(self, v: Self::V, to: *mut f32);
+
     /// Transposes `rows` x `LANES` values at `from` (row stride `stride`) to `LANES` vectors at `to`, each of `LANES` lanes
     /// (those past `rows` are 0), `step` values apart, in ascending order: with `step < LANES` a vector overwrites the
     /// padding of the one before it.

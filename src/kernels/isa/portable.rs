@@ -120,6 +120,15 @@ impl<const L: usize> Simd for Portable<L> {
         unsafe { to.cast::<[f32; L]>().write_unaligned(v) }
     }
     #[inline(always)]
+    unsafe fn stream_at(self, v: [f32; L], to: *mut f32) {
+        for (lane, value) in v.into_iter().enumerate() {
+            // SAFETY: the caller vouches for `LANES` writable values; MOVNTI is part of SSE2, which every x86-64 CPU has.
+            unsafe {
+                core::arch::x86_64::_mm_stream_si32(to.add(lane).cast(), value.to_bits() as i32)
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn transpose_at(
         self,
         rows: usize,

@@ -127,6 +127,11 @@ macro_rules! ymm_vocabulary {
             unsafe { _mm256_storeu_ps(to, v) }
         }
         #[inline(always)]
+        unsafe fn stream_at(self, v: __m256, to: *mut f32) {
+            // SAFETY: token; the caller vouches for 8 writable, aligned values.
+            unsafe { _mm256_stream_ps(to, v) }
+        }
+        #[inline(always)]
         unsafe fn transpose_at(
             self,
             rows: usize,

@@ -20,6 +20,7 @@ mod reduce;
 mod relu;
 mod scale;
 mod softmax;
+mod stream;
 mod stream_read;
 mod tanh;
 
@@ -39,5 +40,6 @@ pub use reduce::{add_column_sums, sum_of_squares};
 pub use relu::relu;
 pub use scale::scale;
 pub use softmax::{causal_softmax, softmax};
+pub use stream::{Stores, Stream, stream};
 pub use stream_read::stream_read;
 pub use tanh::tanh;

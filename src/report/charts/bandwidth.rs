@@ -3,7 +3,8 @@
 use super::{Chart, Frame, Span, Subject};
 use crate::record::Series;
 use crate::report::draw::{
-    Align, Axis, CURVES, Canvas, Curve, Ink, Plot, Stroke, Svg, Type, draw_curves, extents, width,
+    Align, Area, Axis, CURVES, Canvas, Curve, Ink, Plot, Stroke, Svg, Type, draw_curves, extents,
+    width,
 };
 use crate::report::values::{claim, many};
 use crate::report::view::{Input, View, at_threads, points};
@@ -80,26 +81,25 @@ fn claimed(view: &View<'_>) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// A staircase: curves over bytes, both axes logarithmic, with the claims marked. `told` describes its least and greatest.
+/// A staircase: curves over bytes in `area`, both axes logarithmic, with the claims marked. The least and the greatest value, or
+/// `None` where the curves have no points.
 pub(super) fn staircase(
     view: &View<'_>,
     canvas: &Canvas,
+    area: Area,
     curves: &[Curve],
     unit: &str,
-    told: fn(f64, f64) -> String,
-) -> Option<Svg> {
+) -> Option<(f64, f64)> {
     let (x, y) = extents(curves)?;
-    let told = told(y.0, y.1);
-    let y = Axis::decades(y.0 * 0.8, y.1 * 1.6);
     let plot = draw_curves(
         canvas,
-        canvas.bounds(),
+        area,
         curves,
         (Axis::bytes(x.0, x.1), "working set per thread"),
-        (y, unit),
+        (Axis::decades(y.0 * 0.8, y.1 * 1.6), unit),
     );
     mark(canvas, &plot, &claimed(view));
-    Some(canvas.finish(told))
+    Some(y)
 }
 
 fn mark(canvas: &Canvas, plot: &Plot<'_>, claims: &[(String, f64)]) {
@@ -148,12 +148,11 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     });
     let curves: Vec<Curve> = named.collect();
     let canvas = Canvas::new(frame.width, if frame.narrow { 280.0 } else { 320.0 });
-    let told = |low: f64, high: f64| {
-        format!(
-            "From {} GB/s in the smallest cache to {} GB/s in memory.",
-            digits(high),
-            digits(low)
-        )
-    };
-    staircase(view, &canvas, &curves, "GB/s", told).ok_or_else(|| super::reasons(&inputs(view)))
+    let (low, high) = staircase(view, &canvas, canvas.bounds(), &curves, "GB/s")
+        .ok_or_else(|| super::reasons(&inputs(view)))?;
+    Ok(canvas.finish(format!(
+        "From {} GB/s in the smallest cache to {} GB/s in memory.",
+        digits(high),
+        digits(low)
+    )))
 }

@@ -36,8 +36,12 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
         Ink::Blue,
     )];
     let canvas = Canvas::new(frame.width, if frame.narrow { 270.0 } else { 300.0 });
-    let told =
-        |low: f64, high: f64| format!("From {} to {} nanoseconds.", digits(low), digits(high));
-    staircase(view, &canvas, &curves, "nanoseconds", told)
-        .ok_or_else(|| super::reasons(&inputs(view)))
+    let (low, high) = staircase(view, &canvas, canvas.bounds(), &curves, "nanoseconds")
+        .ok_or_else(|| super::reasons(&inputs(view)))?;
+    Ok(canvas.finish(told(low, high)))
+}
+
+/// What a staircase of latencies shows, in words.
+pub(super) fn told(low: f64, high: f64) -> String {
+    format!("From {} to {} nanoseconds.", digits(low), digits(high))
 }

@@ -9,16 +9,20 @@ pub(crate) mod generation;
 mod heat;
 mod latency;
 mod ledger;
+mod loaded_latency;
 mod loss;
 mod matmul;
+mod memory_latency;
 mod memory_plan;
 mod memory_use;
+mod nodes;
 mod panels;
 mod roofline;
 mod scaling;
 mod speedup;
 mod step_breakdown;
 mod step_times;
+mod streams;
 mod thread_efficiency;
 pub(crate) mod topology;
 mod tuning;
@@ -31,7 +35,7 @@ use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
-pub(crate) const ALL: [&Chart; 19] = [
+pub(crate) const ALL: [&Chart; 23] = [
     &step_breakdown::CHART,
     &roofline::CHART,
     &ledger::CHART,
@@ -50,6 +54,10 @@ pub(crate) const ALL: [&Chart; 19] = [
     &topology::CHART,
     &bandwidth::CHART,
     &latency::CHART,
+    &streams::CHART,
+    &memory_latency::CHART,
+    &loaded_latency::CHART,
+    &nodes::CHART,
     &frequency::CHART,
 ];
 

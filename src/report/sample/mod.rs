@@ -4,6 +4,7 @@ mod hostile;
 mod kernels;
 mod machine;
 mod sizes;
+mod traffic;
 mod training;
 
 use serde_json::json;
@@ -238,6 +239,7 @@ impl Builder {
             "a random cycle of pointers",
         );
         self.clocks();
+        self.traffic();
     }
 
     fn clocks(&mut self) {

@@ -26,27 +26,27 @@ const UNKNOWN_L3: u64 = 32 << 20;
 
 /// A level of the memory hierarchy with the working set that lives in it.
 #[derive(Clone, Debug, PartialEq)]
-struct Level {
-    name: &'static str,
+pub(in crate::suites) struct Level {
+    pub(in crate::suites) name: &'static str,
     /// Bytes that one thread reads, or why the level cannot be measured.
-    bytes: Result<u64, String>,
+    pub(in crate::suites) bytes: Result<u64, String>,
     /// Whether all threads read the same bytes.
-    shared: bool,
+    pub(in crate::suites) shared: bool,
 }
 
 /// Sizes of the caches as one team of threads sees them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Caches {
+pub(in crate::suites) struct Caches {
     /// L1 of one thread: siblings share.
-    l1: Option<u64>,
+    pub(in crate::suites) l1: Option<u64>,
     /// L2 of one thread.
     l2: Option<u64>,
     /// One L3.
     l3: Option<u64>,
     /// All L3 that the team touches.
-    l3_total: u64,
+    pub(in crate::suites) l3_total: u64,
     /// Memory that may be used.
-    memory: u64,
+    pub(in crate::suites) memory: u64,
 }
 
 pub(super) fn measure(context: &mut Context) -> Result<(), SuiteError> {
@@ -79,7 +79,7 @@ pub(super) fn measure(context: &mut Context) -> Result<(), SuiteError> {
 }
 
 /// What the team of `threads` has of each cache.
-fn caches(context: &Context, threads: usize) -> Caches {
+pub(in crate::suites) fn caches(context: &Context, threads: usize) -> Caches {
     let cpus = context.cpus(threads);
     let sharers = |level| {
         let cache = context.machine.cache(level)?;
@@ -103,7 +103,7 @@ fn caches(context: &Context, threads: usize) -> Caches {
     }
 }
 
-fn levels(caches: &Caches, threads: usize) -> Vec<Level> {
+pub(in crate::suites) fn levels(caches: &Caches, threads: usize) -> Vec<Level> {
     let half = |cache: Option<u64>, name: &str| {
         cache
             .map(|bytes| lines(bytes / 2))
@@ -237,7 +237,7 @@ fn staircase(context: &mut Context, isa: Isa, threads: usize) -> Result<(), Suit
 }
 
 /// Working sets from 4 KiB to `largest`: doubling, and one in between unless it must be quick.
-pub(super) fn sizes(largest: u64, effort: Effort) -> Vec<u64> {
+pub(in crate::suites) fn sizes(largest: u64, effort: Effort) -> Vec<u64> {
     let mut sizes = Vec::new();
     let mut size = SMALLEST;
     while size <= largest {

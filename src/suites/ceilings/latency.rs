@@ -45,16 +45,23 @@ pub(in crate::suites) enum Pages {
     Large,
 }
 
+impl Pages {
+    /// Memory for `values` on such pages.
+    pub(in crate::suites) fn region(self, values: usize) -> Result<Region, ArenaError> {
+        let mut arena = match self {
+            Pages::Small => Arena::on_small_pages(values)?,
+            Pages::Large => Arena::new(values)?,
+        };
+        Ok(arena.take(values))
+    }
+}
+
 impl Chain {
     /// Memory for working sets of up to `bytes`.
     pub(in crate::suites) fn new(bytes: u64, pages: Pages) -> Result<Self, ArenaError> {
         let places = ((bytes / PLACE) as usize).next_multiple_of(16);
-        let mut arena = match pages {
-            Pages::Small => Arena::on_small_pages(places)?,
-            Pages::Large => Arena::new(places)?,
-        };
         Ok(Self {
-            buffer: arena.take(places),
+            buffer: pages.region(places)?,
             part: 16,
             place: 0,
         })

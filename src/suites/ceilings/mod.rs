@@ -4,7 +4,7 @@
 //! moment costs one window and not the result. Other suites measure against these numbers, in the same process.
 
 pub(super) mod arithmetic;
-mod bandwidth;
+pub(super) mod bandwidth;
 pub(super) mod latency;
 pub(super) mod windows;
 

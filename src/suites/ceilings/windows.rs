@@ -79,7 +79,11 @@ fn overlapping(all: Vec<Vec<Window>>) -> Vec<Vec<Window>> {
 }
 
 /// The rate of all threads together: the sum over threads of the median of `amount / seconds` of its windows.
-pub(super) fn total_rate(clock: &Clock, threads: &[Vec<Window>], amount: f64) -> Option<Interval> {
+pub(in crate::suites) fn total_rate(
+    clock: &Clock,
+    threads: &[Vec<Window>],
+    amount: f64,
+) -> Option<Interval> {
     let rates = |windows: &Vec<Window>| -> Vec<f64> {
         windows
             .iter()
