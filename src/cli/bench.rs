@@ -19,6 +19,7 @@ use crate::measure::turn::{Error as TurnError, Turn};
 use crate::probe::Machine;
 use crate::record::Run;
 use crate::suites::{Context, Effort, Experiment, Host, Recorder, SUITES, Suite};
+use crate::units::Seconds;
 use document::Document;
 use folder::Folder;
 
@@ -163,6 +164,7 @@ pub(super) fn measure(
         document,
         folder: &folder,
         experiment: &experiment,
+        begin: Instant::now(),
     };
     let mut context = Context::new(&machine, &experiment, &clock, &watcher);
     if turn.is_none() {
@@ -231,9 +233,20 @@ struct Watcher<'a> {
     document: Document,
     folder: &'a Folder,
     experiment: &'a Experiment,
+    begin: Instant,
 }
 
 impl Watcher<'_> {
+    /// How long it has measured, and what is left where there is a limit.
+    fn time(&self) -> String {
+        let elapsed = self.begin.elapsed().as_secs_f64();
+        let left = self.experiment.seconds.map_or(String::new(), |limit| {
+            let left = Seconds((limit - elapsed).max(0.0).round());
+            format!(", at most {left} left")
+        });
+        format!("{}{left}", Seconds(elapsed.round()))
+    }
+
     /// Writes the page, if there is a number at all.
     fn conclude(&self, recorder: &Recorder) -> anyhow::Result<Option<Measured>> {
         let measured = recorder
@@ -252,7 +265,7 @@ impl Watcher<'_> {
 
 impl Host for Watcher<'_> {
     fn say(&self, text: &str) {
-        say(text);
+        say(&format!("[{}] {text}", self.time()));
     }
 
     fn stopped(&self) -> bool {

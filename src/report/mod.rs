@@ -20,6 +20,7 @@ mod sample;
 mod tests;
 
 pub use headlines::{Headline, headlines};
+pub use values::quantity;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -15,7 +15,7 @@ pub(crate) fn known(value: Option<f64>) -> Option<f64> {
 }
 
 /// A value with its unit: `2,131 tokens/s`, `35.8 MiB`, `86.5 %`.
-pub(crate) fn quantity(value: f64, unit: &str) -> String {
+pub fn quantity(value: f64, unit: &str) -> String {
     let (number, unit) = parts(value, unit);
     if unit.is_empty() {
         number

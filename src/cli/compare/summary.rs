@@ -7,7 +7,8 @@ use clap::builder::styling::{AnsiColor, Style};
 
 use crate::cli::environment;
 use crate::report::comparison::{Against, Comparison, Role, Row, Verdict, Weight, percent};
-use crate::units::{Ratio, digits};
+use crate::report::quantity;
+use crate::units::Ratio;
 
 /// Results shown; the page has all.
 const RESULTS: usize = 40;
@@ -98,11 +99,11 @@ fn table(text: &mut String, rows: &[&Row], most: usize, colors: bool) {
             case = head;
         }
         let change = percent(row).unwrap_or_else(|reason| reason);
-        let values = format!("{} -> {}", digits(row.baseline), digits(row.candidate));
+        let values = values(row);
         let style = style(row, colors);
         let _ = writeln!(
             text,
-            "  {rest:<21} {values:>17}  {change:<25} {style}{}{style:#}",
+            "  {rest:<21} {change:<25} {style}{:<12}{style:#} {values}",
             row.word()
         );
     }
@@ -112,6 +113,15 @@ fn table(text: &mut String, rows: &[&Row], most: usize, colors: bool) {
             "  and {} more: --html FILE shows all",
             rows.len() - most
         );
+    }
+}
+
+/// `988 -> 933 tokens/s`: the unit once, where both have the same.
+fn values(row: &Row) -> String {
+    let [before, after] = [row.baseline, row.candidate].map(|value| quantity(value, &row.unit));
+    match (before.rsplit_once(' '), after.rsplit_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} -> {after}"),
+        _ => format!("{before} -> {after}"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::record::Kept;
+use crate::report::quantity;
 use crate::report::timeline::{Course, Turn};
 use crate::units::grouped;
 
@@ -48,15 +49,15 @@ pub(super) fn text(kept: &Kept, machines: &[Kept], courses: &[Course]) -> String
             continue;
         };
         let _ = writeln!(text, "{}", course.timeline.name);
-        let level = course
-            .level()
-            .map_or(String::new(), |level| format!(", level {}", short(level)));
+        let unit = &course.timeline.unit;
+        let level = course.level().map_or(String::new(), |level| {
+            format!(", level {}", quantity(level, unit))
+        });
         let _ = writeln!(
             text,
-            "  {:<COLUMNS$}  {} {} in the last of {}{level}",
+            "  {:<COLUMNS$}  {} in the last of {}{level}",
             bars(course),
-            short(last.value),
-            course.timeline.unit,
+            quantity(last.value, unit),
             grouped(course.timeline.points.len() as i64)
         );
     }
@@ -69,10 +70,6 @@ pub(super) fn text(kept: &Kept, machines: &[Kept], courses: &[Course]) -> String
     }
     changes(&mut text, courses);
     text
-}
-
-fn short(value: f64) -> String {
-    crate::units::digits(value)
 }
 
 fn changes(text: &mut String, courses: &[Course]) {

@@ -22,7 +22,7 @@ pub(super) const CHART: Chart = Chart {
 };
 
 /// The planned roles of the case in the order of the document: name, metric.
-fn roles<'a>(view: &View<'a>) -> Vec<(&'a str, &'a Metric)> {
+pub(super) fn roles<'a>(view: &View<'a>) -> Vec<(&'a str, &'a Metric)> {
     let prefix = view.case_name("memory", "");
     let all = view.metrics_under(&prefix).into_iter();
     let role = |metric: &'a Metric| {

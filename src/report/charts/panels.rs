@@ -27,6 +27,8 @@ pub(super) struct Scale {
 /// Height of a panel.
 pub(super) const HEIGHT: f64 = 230.0;
 const GAP: f64 = 22.0;
+/// The largest size that gets a label: no run is larger, and its digits would not fit.
+const LARGEST: f64 = 1e9;
 
 /// The rows that `count` panels make in `width` pixels.
 pub(super) fn rows(count: usize, narrow: bool) -> usize {
@@ -81,7 +83,7 @@ fn one(canvas: &Canvas, area: Area, panel: &Panel<'_>, scale: Scale, highest: f6
         .series
         .x
         .iter()
-        .filter(|x| x.is_finite() && **x > 0.0)
+        .filter(|x| **x > 0.0 && **x <= LARGEST)
         .map(|x| (place(*x), label(*x)))
         .collect();
     let ends = shown.iter().map(|point| point.0);

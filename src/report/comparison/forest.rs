@@ -143,7 +143,7 @@ fn line(canvas: &Canvas, frame: &Frame, row: &Row, top: f64) {
             canvas.text(
                 (0.0, top + 12.0),
                 &fit(&clean(&row.name), size, false, room),
-                look,
+                look.halo(),
             );
             let end = Type::plain(ink).size(size).bold().align(Align::End);
             canvas.text((frame.width, top + 12.0), word, end);

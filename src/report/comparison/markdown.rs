@@ -52,7 +52,7 @@ impl Comparison {
             }
             text.push('\n');
         }
-        let _ = writeln!(text, "<sub>{}</sub>", plain(&self.method()));
+        let _ = writeln!(text, "<sub>{}</sub>", self.method());
         text
     }
 }

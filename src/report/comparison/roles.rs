@@ -42,13 +42,20 @@ pub fn role(metric: &Metric, only: &[String]) -> Option<Role> {
     let (before, _, quantity) = at_threads(&metric.name)?;
     let variant = before.rsplit('.').next().unwrap_or_default();
     let foreign = ["gemm", "batched"].contains(&suite) && !is_ours(variant);
-    if SHARES.contains(&quantity) || foreign {
+    // The memory of a training case stands under `training` too.
+    let twice = suite == "memory" && quantity.ends_with("_bytes");
+    if SHARES.contains(&quantity) || foreign || twice {
         return None;
     }
     let of_operator = PASSES.contains(&variant);
     let result = RESULTS.contains(&quantity) && !of_operator && !CONDITIONS.contains(&suite);
-    // The model's GFLOP/s are its tokens a second in another unit, a vector kernel's GB/s its elements.
-    let again = [("training", "gflops"), ("simd", "gbps")].contains(&(suite, quantity));
+    // The model's GFLOP/s and GB/s are its tokens a second in other units, a vector kernel's GB/s its elements.
+    let again = [
+        ("training", "gflops"),
+        ("training", "gbps"),
+        ("simd", "gbps"),
+    ]
+    .contains(&(suite, quantity));
     Some(if result && !again && suite != "ledger" {
         Role::Result
     } else {

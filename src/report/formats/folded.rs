@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::Format;
 use crate::record::Run;
-use crate::report::values::known;
+use crate::report::values::{known, many};
 use crate::report::view::{PASSES, at_threads};
 
 /// The row of the list.
@@ -53,7 +53,7 @@ fn files(run: &Run) -> Vec<(String, String)> {
     }
     let mut text = String::new();
     for ((case, threads), step) in steps.iter().filter(|(_, step)| !step.parts.is_empty()) {
-        let root = format!("{} on {threads} threads", frame(case));
+        let root = format!("{} on {}", frame(case), many(*threads as usize, "thread"));
         for (stack, seconds) in &step.parts {
             let _ = writeln!(text, "{root};{stack} {:.0}", seconds * 1e6);
         }
