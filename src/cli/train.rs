@@ -1,11 +1,12 @@
 //! `loopos train`: train the model of a configuration on a text, with checkpoints that a killed run continues from.
 
 mod explain;
+mod time_limit;
 mod traced;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::interrupt::Interrupt;
 use super::outcome::{Exit, Failure, warn};
@@ -21,6 +22,7 @@ use crate::train::run::{RunError, Summary};
 use crate::train::run_folder;
 use crate::train::trace::About;
 use crate::units::{Seconds, digits, grouped};
+use time_limit::TimeLimit;
 use traced::Traced;
 
 const EXAMPLES: &str = "\
@@ -81,6 +83,9 @@ pub(crate) struct Arguments {
     /// Write the third step from now, operator by operator, to FILE, which Perfetto and chrome://tracing open
     #[arg(long, value_name = "FILE", conflicts_with = "explain")]
     trace: Option<PathBuf>,
+    /// Stop after the step at which so many seconds of training are over: saved, exit code 0, --resume goes on
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    max_seconds: Option<Duration>,
     /// Use no profile: threads and micro-batch are chosen by rule
     #[arg(long)]
     no_profile: bool,
@@ -192,7 +197,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let begin = Instant::now();
     let mut progress = Progress::new(prepared.settings.steps, prepared.state.step);
     let mut traced = Traced::new(&mut progress, arguments.trace.is_some());
-    let outcome = prepared.run(&mut traced).go(interrupt.stop());
+    let mut timed = TimeLimit::new(&mut traced, arguments.max_seconds, interrupt.stop());
+    let outcome = prepared.run(&mut timed).go(interrupt.stop());
     let trace = traced.take();
     progress.finish();
     let summary = outcome.map_err(|error| advise(error, &prepared))?;
@@ -213,6 +219,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     } else {
         interrupt.exit()
     })
+}
+
+/// A time as it is typed.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 /// What the reader of a trace must know.
