@@ -166,11 +166,11 @@ fn a_configuration_that_is_wrong_is_refused_by_its_key() {
 fn a_method_that_does_not_exist_yet_says_so() {
     let place = Workplace::new();
     let stderr = refused(
-        place.loopos(&["train", "--config", "chain_of_thought"]),
+        place.loopos(&["train", "--config", "rlhf_training"]),
         1,
         &["does not exist yet"],
     );
-    assert!(stderr.contains("chain_of_thought"), "{stderr}");
+    assert!(stderr.contains("rlhf"), "{stderr}");
 }
 
 #[test]

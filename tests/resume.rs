@@ -145,6 +145,24 @@ fn an_interrupted_run_saves_first() {
 }
 
 #[test]
+fn a_run_whose_time_is_over_is_saved_and_goes_on() {
+    let place = Workplace::new();
+    output(place.train("timed", &["--max-seconds", "0"]), 0);
+    assert_eq!(newest(&place.path("timed")).unwrap().0, 1);
+    let bound = ["--set", "training.max_steps=13"];
+    output(
+        place.train("timed", &[&["--resume"], &bound[..]].concat()),
+        0,
+    );
+    output(place.train("whole", &bound), 0);
+    assert_same(&place.path("timed"), &place.path("whole"));
+    for wrong in ["-1", "soon", "NaN"] {
+        let time = format!("--max-seconds={wrong}");
+        output(place.train("wrong", &[&time]), 2);
+    }
+}
+
+#[test]
 fn a_damaged_checkpoint_makes_way_for_the_one_before() {
     let place = Workplace::new();
     let run = place.path("run");

@@ -20,7 +20,8 @@ fn kept() -> Vec<(String, Value)> {
     let mut runs = Vec::new();
     for machine in fs::read_dir(root().join("reports")).unwrap() {
         let machine = machine.unwrap().path();
-        if !machine.is_dir() {
+        // Those are of whoever works here: of any age, and not kept.
+        if !machine.is_dir() || ["latest", "runs"].iter().any(|own| machine.ends_with(own)) {
             continue;
         }
         for run in fs::read_dir(machine).unwrap() {

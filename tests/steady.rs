@@ -60,6 +60,7 @@ fn plan(workers: usize, dropout: f32, recompute: bool) -> Plan {
             layers: 3,
             d_ff: 128,
             tied: true,
+            scalar_head: false,
         },
         batch: SEQUENCES,
         length: LENGTH,

@@ -200,9 +200,10 @@ mod tests {
             lines[1].starts_with("autoregressive_training_small")
                 && lines[1].contains("256/8/2/10,000")
         );
-        assert!(list.contains("chain_of_thought (not yet)"));
-        assert!(lines[5].contains("broken.json") && lines[5].contains("not valid"));
-        assert!(lines[6].contains("mine.json") && lines[6].contains("9,000"));
+        assert!(list.contains("rlhf (not yet)"));
+        let [broken, mine] = [lines[lines.len() - 2], lines[lines.len() - 1]];
+        assert!(broken.contains("broken.json") && broken.contains("not valid"));
+        assert!(mine.contains("mine.json") && mine.contains("9,000"));
     }
 
     #[test]
@@ -222,8 +223,8 @@ mod tests {
             refusal.contains("no configuration a") && refusal.contains("no configuration b"),
             "{refusal}"
         );
-        let shown = show("rlhf_training", &names(&["training.batch_size=3"])).unwrap();
-        assert_eq!(Config::from_json(&shown).unwrap().training.batch_size, 3);
+        let shown = show("rlhf_training", &names(&["training.batch_size=4"])).unwrap();
+        assert_eq!(Config::from_json(&shown).unwrap().training.batch_size, 4);
         assert!(show("rlhf_training", &names(&["training.batch_size"])).is_err());
     }
 }

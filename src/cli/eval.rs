@@ -1,4 +1,6 @@
-//! `loopos eval`: how well a trained model predicts a text.
+//! `loopos eval`: how well a trained model predicts a text, or answers problems.
+
+mod answers;
 
 use std::f64::consts::LN_2;
 use std::io::{self, Write};
@@ -20,12 +22,17 @@ Examples:
   loopos eval --model models/autoregressive_training --data test.txt
   loopos eval --model models/small/checkpoints/step-000500 --data books/
   loopos eval --model gpt2/ --tokens 464,3290,318 --logits logits.safetensors
+  loopos eval --model models/chain_of_thought --show 3
 
 Says on stdout: the loss in nats a token, the perplexity, and the bits a byte of text, which models with different
 tokenizers can be compared by. Without --data it is the text that the model was trained on.
 
 The text is read in windows of --length tokens, each predicted from what stands before it in its window. --logits keeps, for
-every token, the logits of the one after it, as the tensor `logits` (tokens x vocabulary, F32) of a safetensors file.";
+every token, the logits of the one after it, as the tensor `logits` (tokens x vocabulary, F32) of a safetensors file.
+
+A model that was trained on worked problems (method chain_of_thought) writes its answers to those held out of its training, or to
+those of --data, always taking the likeliest token; an answer counts where it is exactly the right one. --text asks for the loss on a
+text instead.";
 
 /// Sequences that are computed at a time, at most.
 const SEQUENCES: usize = 32;
@@ -46,6 +53,15 @@ pub(crate) struct Arguments {
     /// Tokens of a window [default: those of the sequences it was trained on, or all that it knows positions for]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     length: Option<u32>,
+    /// Measure the loss on a text, even of a model that answers problems
+    #[arg(long)]
+    text: bool,
+    /// Problems to answer, at most [default: all that were held out]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    problems: Option<u32>,
+    /// Show this many answers as they are
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    show: usize,
     /// Write the logits to this safetensors file
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
@@ -58,6 +74,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let workers = Workers::new(arguments.threads.map(|threads| threads as usize))?;
     let mut trained = Trained::open(&arguments.model)?;
+    if answers::wanted(arguments, &trained) {
+        return answers::run(arguments, &trained, &workers);
+    }
     let plan = plan(arguments, &trained, &workers)?;
     let text = text(arguments, &mut trained, &workers)?;
     if text.tokens.len() < 2 {

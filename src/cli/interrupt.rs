@@ -51,11 +51,13 @@ impl Interrupt {
         self.stop.store(false, Ordering::SeqCst);
     }
 
-    /// How the command ends: [`Exit::Done`], or interrupted by the signal that came.
+    /// How the command ends: [`Exit::Done`], also where the flag was raised by its own time limit, or interrupted by the signal that came.
     pub(crate) fn exit(&self) -> Exit {
-        if !self.stop.load(Ordering::SeqCst) {
-            return Exit::Done;
+        match self.signal.load(Ordering::SeqCst) {
+            signal if signal > 0 && self.stop.load(Ordering::SeqCst) => {
+                Exit::Interrupted(signal as u8)
+            }
+            _ => Exit::Done,
         }
-        Exit::Interrupted(self.signal.load(Ordering::SeqCst) as u8)
     }
 }

@@ -1,6 +1,8 @@
 //! What a training run needs, made ready and checked before its first step: threads, memory, disk, text, and the state it starts
 //! from.
 
+mod examples;
+mod material;
 mod settings;
 
 use std::fs;
@@ -9,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::outcome::{Failure, warn};
-use super::text_source::{self, Text, Vocabulary, say};
+use super::text_source::{Vocabulary, say};
 use super::trained::{Trained, shape, tokenizer_of};
 use super::workers::Workers;
 use crate::atomic;
 use crate::config::Config;
 use crate::model::{Layout, Shape, Switches};
+use crate::text::examples::SPECIAL;
 use crate::text::{Key, Tokenizer, Tokens};
 use crate::train::budget::{self, Sizes};
 use crate::train::checkpoint::Checkpoint;
@@ -23,8 +26,11 @@ use crate::train::digest::hexadecimal;
 use crate::train::run::{self, Events, Run, Settings};
 use crate::train::run_folder::{self, RunFolder, RunFolderError};
 use crate::train::state::{Identity, NO_TOKENIZER, State};
+use crate::train::task::Task;
 use crate::train::{Dataset, Optimizer, Plan, Trainer};
 use crate::units::{Bytes, grouped};
+pub(crate) use examples::{is_bare, worked};
+pub(crate) use material::{Material, material};
 pub(crate) use settings::settings;
 
 /// A run that can go.
@@ -33,8 +39,8 @@ pub(crate) struct Prepared {
     pub(crate) workers: Workers,
     /// Where the run is kept.
     pub(crate) folder: RunFolder,
-    /// The text in batches.
-    data: Dataset,
+    /// What it learns.
+    task: Box<dyn Task>,
     /// The model, with the weights of `state`.
     trainer: Trainer,
     /// Where the run stands.
@@ -58,16 +64,17 @@ pub(crate) fn prepare(config: &Config, resume: bool) -> Result<Prepared, Failure
     let folder = lock(config)?;
     match start(config, &workers, &plan, &folder, resume) {
         Ok(Start {
-            data,
+            task,
+            unigram_entropy,
             trainer,
             state,
             checkpoint,
         }) => Ok(Prepared {
-            settings: settings(config, &data),
-            unigram_entropy: data.unigram_entropy(config.model.vocab_size),
+            settings: settings(config, &*task),
+            unigram_entropy,
             workers,
             folder,
-            data,
+            task,
             trainer,
             state,
             checkpoint,
@@ -81,7 +88,8 @@ pub(crate) fn prepare(config: &Config, resume: bool) -> Result<Prepared, Failure
 
 /// What depends on the folder.
 struct Start {
-    data: Dataset,
+    task: Box<dyn Task>,
+    unigram_entropy: Option<f64>,
     trainer: Trainer,
     state: State,
     checkpoint: Option<PathBuf>,
@@ -107,18 +115,19 @@ fn start(
         (None, Some(model)) => Vocabulary::of_model(model.tokenizer.take()),
         (None, None) => Vocabulary::Learnt(config.model.vocab_size),
     };
-    let Text {
+    let Material {
         tokenizer,
-        tokens,
+        mut task,
         key,
+        unigram_entropy,
         ..
-    } = workers
-        .pool
-        .install(|| text_source::of(config, vocabulary))?;
+    } = material(config, workers, vocabulary)?;
     crate::tensor::return_freed_memory();
     let now = identity(config, workers, tokenizer.as_ref(), &key);
     let state = state(now, newest.as_ref())?;
-    let data = dataset(config, tokens)?;
+    if let Some(memory) = state.memory {
+        task.recall(memory);
+    }
     let pool = Arc::clone(&workers.pool);
     let mut trainer = Trainer::new(plan, pool, config.training.seed).map_err(Failure::failed)?;
     if let Some(checkpoint) = &newest {
@@ -126,11 +135,12 @@ fn start(
     }
     if let Some(model) = &beginning {
         let [weights, ..] = trainer.restore(0);
-        model.fill(weights)?;
+        model.fill_grown(weights)?;
     }
     write_beside(folder, &state, tokenizer.as_ref())?;
     Ok(Start {
-        data,
+        task,
+        unigram_entropy,
         trainer,
         state,
         checkpoint: newest.map(|checkpoint| checkpoint.path),
@@ -142,7 +152,7 @@ impl Prepared {
     pub(crate) fn run<'a>(&'a mut self, events: &'a mut dyn Events) -> Run<'a> {
         Run {
             trainer: &mut self.trainer,
-            data: &mut self.data,
+            task: &mut *self.task,
             settings: self.settings.clone(),
             folder: &self.folder,
             state: self.state.clone(),
@@ -172,7 +182,6 @@ impl Prepared {
     pub(crate) fn describe(&self) -> String {
         let plan = self.trainer.plan();
         let count = |number: usize| grouped(number as i64);
-        let [training, validation] = self.data.tokens().map(count);
         let parameters = count(Layout::new(&plan.shape).parameter_count());
         let memory = Bytes(plan.memory().total() as f64);
         let steps = match (self.state.step, self.settings.steps) {
@@ -186,9 +195,10 @@ impl Prepared {
         let (isa, threads) = (self.workers.isa.name(), self.workers.pool.cpus().len());
         let plural = if threads == 1 { "" } else { "s" };
         format!(
-            "data: {training} tokens to train on, {validation} to validate on\n\
+            "data: {}\n\
              model: {parameters} parameters; {memory} of memory planned\n\
              run: {steps} of {} sequences x {} tokens, {} at a time; {isa}, {threads} thread{plural}; kept in {}",
+            self.task.describe(),
             plan.batch,
             plan.length,
             plan.micro_batch,
@@ -329,17 +339,45 @@ fn check_space(plan: &Plan, keep: usize, folder: &RunFolder) -> Result<(), Failu
 /// The model to start from, which must have the planned sizes.
 fn beginning(path: &str, plan: &Plan) -> Result<Trained, Failure> {
     let model = Trained::open(Path::new(path))?;
-    if model.shape != plan.shape {
-        let what = format!(
-            "the model in {path} has {}, and this run {}",
-            sizes(&model.shape),
-            sizes(&plan.shape)
-        );
-        return Err(Failure::wrong_use(what)
+    if !grows_into(&model.shape, &plan.shape) {
+        return Err(other_sizes(Path::new(path), &model.shape, &plan.shape)
             .help("leave the sizes under `model` to the model that the run starts from"));
     }
     say(&format!("starting from the weights in {path}"));
     Ok(model)
+}
+
+/// Whether a model of the first shape can begin one of the second: that may have more tokens, for the parts of examples, and another
+/// scalar head.
+fn grows_into(model: &Shape, planned: &Shape) -> bool {
+    let grown = Shape {
+        vocab_size: planned.vocab_size,
+        scalar_head: planned.scalar_head,
+        ..*model
+    };
+    grown == *planned
+        && (0..=SPECIAL.len()).contains(&planned.vocab_size.wrapping_sub(model.vocab_size))
+}
+
+/// Whether the sizes that a configuration names are those of a model, but for its vocabulary and the positions that it knows.
+pub(crate) fn same_sizes(model: &Shape, config: &Config) -> bool {
+    let wanted = shape(config);
+    Shape {
+        vocab_size: wanted.vocab_size,
+        context: wanted.context,
+        scalar_head: wanted.scalar_head,
+        ..*model
+    } == wanted
+}
+
+/// A model has other sizes than it must have.
+pub(crate) fn other_sizes(path: &Path, model: &Shape, wanted: &Shape) -> Failure {
+    Failure::wrong_use(format!(
+        "the model in {} has {}, and this run {}",
+        path.display(),
+        sizes(model),
+        sizes(wanted)
+    ))
 }
 
 /// The sizes of a model by their keys.

@@ -1,26 +1,29 @@
 //! `loopos train`: train the model of a configuration on a text, with checkpoints that a killed run continues from.
 
 mod explain;
+mod time_limit;
 mod traced;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::interrupt::Interrupt;
 use super::outcome::{Exit, Failure, warn};
 use super::preparation::{self, Prepared};
 use super::profile;
 use super::progress::Progress;
-use super::text_source::say;
+use super::text_source::{self, say};
 use super::trained::Trained;
 use super::utf8;
 use super::written::write;
-use crate::config::{Config, ConfigError};
+use crate::config::{Algorithm, Config, ConfigError};
+use crate::text::examples::SPECIAL;
 use crate::train::run::{RunError, Summary};
 use crate::train::run_folder;
 use crate::train::trace::About;
 use crate::units::{Seconds, digits, grouped};
+use time_limit::TimeLimit;
 use traced::Traced;
 
 const EXAMPLES: &str = "\
@@ -81,6 +84,9 @@ pub(crate) struct Arguments {
     /// Write the third step from now, operator by operator, to FILE, which Perfetto and chrome://tracing open
     #[arg(long, value_name = "FILE", conflicts_with = "explain")]
     trace: Option<PathBuf>,
+    /// Stop after the step at which so many seconds of training are over: saved, exit code 0, --resume goes on
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    max_seconds: Option<Duration>,
     /// Use no profile: threads and micro-batch are chosen by rule
     #[arg(long)]
     no_profile: bool,
@@ -102,23 +108,17 @@ impl Arguments {
                 .map_err(|error| wrong_config(error).help("this comes from --set"))
         };
         set(&mut config, &pairs)?;
-        let init = match &self.init {
-            Some(path) => Some(utf8(path)?),
-            None => config.data.pretrained_weights.clone(),
-        };
-        if let Some(path) = init {
-            if self.config.is_some() || !self.resume {
-                config.method_ready().map_err(Failure::failed)?;
-                let sizes = sizes_of(Path::new(&path), config.training.max_length)?;
-                let sizes = sizes.iter().map(|(key, value)| (*key, value.as_str()));
-                // What the user sets comes last.
-                set(&mut config, &sizes.chain(pairs).collect::<Vec<_>>())?;
-            }
-            config.data.pretrained_weights = Some(path);
-        }
+        self.start_from(&mut config, &pairs)?;
         if let Some(path) = &self.data {
-            config.data.input_file = Some(utf8(path)?);
-            config.data.tokens = None;
+            let given = Some(utf8(path)?);
+            match config.algorithm() {
+                None => {
+                    config.data.input_file = given;
+                    config.data.tokens = None;
+                }
+                Some(Algorithm::Supervised) => config.data.reasoning_examples = given,
+                Some(_) => config.data.preference_data = given,
+            }
         }
         if let Some(given) = &self.tokens {
             config.data.tokens = Some(given.clone());
@@ -131,6 +131,37 @@ impl Arguments {
             config.training.threads = Some(threads as usize);
         }
         Ok(config)
+    }
+
+    /// Sets the keys that the model to start from decides.
+    fn start_from(&self, config: &mut Config, pairs: &[(&str, &str)]) -> Result<(), Failure> {
+        let init = match &self.init {
+            Some(path) => Some(utf8(path)?),
+            None => config.data.pretrained_weights.clone(),
+        };
+        let Some(path) = init else {
+            return match config.algorithm() {
+                None => Ok(()),
+                Some(_) => Err(Failure::wrong_use(
+                    "data.pretrained_weights: there is no model to start from",
+                )
+                .help(
+                    "name one by --init: the folder of a run, or a GPT-2 in Hugging Face's layout",
+                )),
+            };
+        };
+        if self.config.is_some() || !self.resume {
+            config.method_ready().map_err(Failure::failed)?;
+            let sizes = sizes_of(Path::new(&path), config, self.init.is_some())?;
+            let sizes = sizes.iter().map(|(key, value)| (*key, value.as_str()));
+            // What the user sets comes last.
+            let all: Vec<_> = sizes.chain(pairs.iter().copied()).collect();
+            config
+                .set_all(&all)
+                .map_err(|error| wrong_config(error).help("this comes from --set"))?;
+        }
+        config.data.pretrained_weights = Some(path);
+        Ok(())
     }
 
     /// The configuration that everything else is said about.
@@ -151,11 +182,40 @@ impl Arguments {
     }
 }
 
-/// The keys that a model to start from decides. Of sequences longer than it knows positions for, the length too.
-fn sizes_of(path: &Path, max_length: usize) -> Result<Vec<(&'static str, String)>, Failure> {
-    let shape = Trained::open(path)?.shape;
+/// The keys that a model to start from decides. Of sequences longer than it knows positions for, the length too; for the parts of
+/// examples, more tokens. Where a configuration of post-training names the model, it must have the sizes that this one names.
+fn sizes_of(
+    path: &Path,
+    config: &Config,
+    given: bool,
+) -> Result<Vec<(&'static str, String)>, Failure> {
+    let trained = Trained::open(path)?;
+    let mut shape = trained.shape;
+    if config.algorithm().is_some() {
+        let Some(tokenizer) = &trained.tokenizer else {
+            return Err(text_source::no_tokenizer());
+        };
+        let special = SPECIAL
+            .iter()
+            .filter(|token| tokenizer.special(token).is_none());
+        let wanted = config.model.vocab_size;
+        let grown = tokenizer.vocab_size() + special.count();
+        let same = preparation::same_sizes(&shape, config)
+            && (wanted == shape.vocab_size || wanted == grown);
+        if !given && !same {
+            return Err(
+                preparation::other_sizes(path, &shape, &super::trained::shape(config)).help(
+                    format!(
+                        "train one of these sizes, or take those of the model by --init {}",
+                        path.display()
+                    ),
+                ),
+            );
+        }
+        shape.vocab_size = shape.vocab_size.max(grown);
+    }
     let mut sizes = preparation::size_keys(&shape).to_vec();
-    if max_length > shape.context {
+    if config.training.max_length > shape.context {
         say(&format!(
             "training.max_length: {}, as many positions as the model knows",
             shape.context
@@ -192,7 +252,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let begin = Instant::now();
     let mut progress = Progress::new(prepared.settings.steps, prepared.state.step);
     let mut traced = Traced::new(&mut progress, arguments.trace.is_some());
-    let outcome = prepared.run(&mut traced).go(interrupt.stop());
+    let mut timed = TimeLimit::new(&mut traced, arguments.max_seconds, interrupt.stop());
+    let outcome = prepared.run(&mut timed).go(interrupt.stop());
     let trace = traced.take();
     progress.finish();
     let summary = outcome.map_err(|error| advise(error, &prepared))?;
@@ -213,6 +274,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     } else {
         interrupt.exit()
     })
+}
+
+/// A time as it is typed.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 /// What the reader of a trace must know.

@@ -118,6 +118,24 @@ impl Trained {
         }
     }
 
+    /// Puts its weights into the parameters of a model that has more tokens or another scalar head; what that has beyond keeps its
+    /// values.
+    ///
+    /// # Errors
+    /// As [`Trained::parameters`].
+    pub(crate) fn fill_grown(&self, parameters: &mut Parameters) -> Result<(), Failure> {
+        if parameters.layout == Layout::new(&self.shape) {
+            return self.fill(parameters);
+        }
+        let own = self.parameters()?;
+        for (tensor, values) in own.tensors() {
+            if let Some(grown) = parameters.tensor_mut(&tensor.name) {
+                grown[..values.len()].copy_from_slice(values);
+            }
+        }
+        Ok(())
+    }
+
     /// Its weights, also in panels, for generation on these workers.
     ///
     /// # Errors
@@ -190,6 +208,7 @@ pub(crate) fn shape(config: &Config) -> Shape {
         layers: model.num_layers,
         d_ff: model.d_ff,
         tied: model.tied_head,
+        scalar_head: config.has_scalar_head(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The configurations of `configs/`, compiled in, so that the program knows them from any folder.
 
-/// Name and JSON text of each, the smallest first.
-pub const BUILT_IN: [(&str, &str); 4] = [
+/// Name and JSON text of each: pretraining, then what starts from it.
+pub const BUILT_IN: [(&str, &str); 6] = [
     (
         "autoregressive_training_small",
         include_str!("../../configs/autoregressive_training_small.json"),
@@ -9,6 +9,14 @@ pub const BUILT_IN: [(&str, &str); 4] = [
     (
         "autoregressive_training",
         include_str!("../../configs/autoregressive_training.json"),
+    ),
+    (
+        "autoregressive_training_tiny",
+        include_str!("../../configs/autoregressive_training_tiny.json"),
+    ),
+    (
+        "chain_of_thought_small",
+        include_str!("../../configs/chain_of_thought_small.json"),
     ),
     (
         "chain_of_thought",

@@ -8,12 +8,14 @@ mod error;
 mod json;
 mod keys;
 mod original;
+mod posttraining;
 mod schedule;
 mod schema;
 mod validate;
 
 pub use built_in::{BUILT_IN, built_in};
 pub use error::{ConfigError, Problem};
+pub use posttraining::{Algorithm, BuiltInTask, Judge, Posttraining};
 pub use schedule::{Kind, Rule, Schedule};
 pub use schema::{Architecture, Computation, Data, Method, Mode, Model, Training};
 
@@ -39,6 +41,9 @@ pub struct Config {
     pub training: Training,
     /// What is read and where results go.
     pub data: Data,
+    /// How a pretrained model is trained further.
+    #[serde(default)]
+    pub posttraining: Posttraining,
     /// The keys that the user gave: overrides apply to these, so that defaults follow.
     #[serde(skip)]
     given: Value,
@@ -128,10 +133,23 @@ impl Config {
             .min(steps)
     }
 
+    /// How a pretrained model is trained further; `None` where the run is no such training.
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        self.posttraining.algorithm(&self.computation)
+    }
+
+    /// Whether the model has a scalar head: a reward or a value for each token.
+    pub fn has_scalar_head(&self) -> bool {
+        matches!(
+            self.algorithm(),
+            Some(Algorithm::RewardModel | Algorithm::Ppo)
+        )
+    }
+
     /// Whether the method can be run by this version; nothing pretends.
     pub fn method_ready(&self) -> Result<(), MethodMissing> {
         match self.computation.method {
-            Method::Autoregressive => Ok(()),
+            Method::Autoregressive | Method::ChainOfThought => Ok(()),
             method => Err(MethodMissing { method }),
         }
     }
@@ -151,7 +169,9 @@ impl Config {
 
 /// The configuration is valid, and what it asks for does not exist yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the method {method} does not exist yet: this version trains `autoregressive` only")]
+#[error(
+    "the method {method} does not exist yet: this version trains `autoregressive` and `chain_of_thought`"
+)]
 pub struct MethodMissing {
     /// The method asked for.
     pub method: Method,

@@ -193,10 +193,11 @@ pub struct Data {
     /// Labelled texts, for `fine_tuning`.
     #[serde(default)]
     pub training_data: Option<String>,
-    /// Worked problems, for `chain_of_thought`.
+    /// Worked problems in JSON lines, `{"problem", "reasoning": [..], "answer"}` or GSM8K's `{"question", "answer"}`, for
+    /// `chain_of_thought`; `null` makes those of `posttraining.task`.
     #[serde(default)]
     pub reasoning_examples: Option<String>,
-    /// Pairs of a preferred and a rejected answer, for `rlhf`.
+    /// Preferences in JSON lines, `{"prompt", "chosen", "rejected"}`, for `rlhf`; `null` makes those of `posttraining.task`.
     #[serde(default)]
     pub preference_data: Option<String>,
 }

@@ -57,10 +57,11 @@ fn every_file_of_the_folder_is_built_in() {
 #[test]
 fn methods_that_do_not_exist_say_so() {
     assert!(small().method_ready().is_ok());
-    let chain = Config::from_json(built_in("chain_of_thought").unwrap()).unwrap();
-    let refusal = chain.method_ready().unwrap_err().to_string();
+    let mut masked = small();
+    masked.set("computation.method", "masked_lm").unwrap();
+    let refusal = masked.method_ready().unwrap_err().to_string();
     assert!(
-        refusal.starts_with("the method chain_of_thought does not exist yet"),
+        refusal.starts_with("the method masked_lm does not exist yet"),
         "{refusal}"
     );
 }
@@ -82,7 +83,7 @@ fn unknown_keys_name_the_nearest() {
             format!("{path}: there is no such key; the nearest is {nearest}")
         );
     }
-    assert!(refusal("zzz", "1").contains("model, computation, training, data"));
+    assert!(refusal("zzz", "1").contains("model, computation, training, data, posttraining"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Config;
 use super::error::Problem;
+use super::posttraining::{Algorithm, Judge};
 use super::schema::{Method, Mode};
 
 /// Everything wrong with the values, in the order of the file.
@@ -14,6 +15,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     adamw(config, &mut check);
     schedule(config, &mut check);
     methods(config, &mut check);
+    posttraining(config, &mut check);
     paths(config, &mut check);
     check.problems
 }
@@ -219,6 +221,61 @@ fn methods(config: &Config, check: &mut Check) {
     );
 }
 
+fn posttraining(config: &Config, check: &mut Check) {
+    let (post, batch) = (&config.posttraining, config.training.batch_size);
+    let path = |key: &str| format!("posttraining.{key}");
+    check.whole(&path("examples"), post.examples, 2, 100_000_000);
+    check.whole(&path("difficulty"), post.difficulty, 1, 1_000);
+    check.whole(&path("response_length"), post.response_length, 1, 65_536);
+    check.whole(&path("rollouts"), post.rollouts, 1, 65_536);
+    check.whole(&path("update_epochs"), post.update_epochs, 1, 1_000);
+    check.whole(&path("group_size"), post.group_size, 2, 65_536);
+    check.real(&path("gamma"), post.gamma, 0.0, 1.0);
+    check.real(&path("gae_lambda"), post.gae_lambda, 0.0, 1.0);
+    check.real(
+        &path("value_coefficient"),
+        post.value_coefficient,
+        0.0,
+        100.0,
+    );
+    check.real(&path("value_clip"), post.value_clip, 1e-6, 1e6);
+    check.real(
+        &path("entropy_coefficient"),
+        post.entropy_coefficient,
+        0.0,
+        100.0,
+    );
+    check.real_or_null(&path("target_kl"), post.target_kl, 1e-6, 1e6);
+    check.real(&path("beta"), post.beta, 1e-6, 100.0);
+    let algorithm = config.algorithm();
+    if !matches!(algorithm, Some(Algorithm::Ppo | Algorithm::Grpo)) {
+        return;
+    }
+    if batch > 0 && !post.rollouts.is_multiple_of(batch) {
+        let message = format!(
+            "must be a multiple of training.batch_size {batch}, not {}",
+            post.rollouts
+        );
+        check.say(&path("rollouts"), message);
+    }
+    if algorithm == Some(Algorithm::Grpo)
+        && post.group_size > 0
+        && !post.rollouts.is_multiple_of(post.group_size)
+    {
+        let message = format!(
+            "{} does not divide posttraining.rollouts {}",
+            post.group_size, post.rollouts
+        );
+        check.say(&path("group_size"), message);
+    }
+    if post.judge() == Judge::Model && post.reward_model.is_none() {
+        check.say(
+            &path("reward_model"),
+            "is missing: name the folder of a trained reward model".into(),
+        );
+    }
+}
+
 fn paths(config: &Config, check: &mut Check) {
     let data = &config.data;
     let paths = [
@@ -229,6 +286,10 @@ fn paths(config: &Config, check: &mut Check) {
         ("data.training_data", &data.training_data),
         ("data.reasoning_examples", &data.reasoning_examples),
         ("data.preference_data", &data.preference_data),
+        (
+            "posttraining.reward_model",
+            &config.posttraining.reward_model,
+        ),
     ];
     for (key, path) in paths {
         if path

@@ -137,6 +137,7 @@ mod tests {
         layers: 2,
         d_ff: 67,
         tied: true,
+        scalar_head: false,
     };
 
     fn model(compute: &Compute<'_>) -> (Parameters, Packed) {

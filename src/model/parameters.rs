@@ -52,6 +52,8 @@ pub struct Layout {
     pub ln_f_bias: Range<usize>,
     /// V x d; that of the token embedding where the head is tied.
     pub head: Range<usize>,
+    /// 1 x d, where the model has a scalar head.
+    pub score: Option<Range<usize>>,
     /// Every tensor by name, in order.
     pub tensors: Vec<TensorInfo>,
     /// Values of the whole region.
@@ -92,6 +94,9 @@ impl Layout {
         } else {
             place.tensor("lm_head.weight".into(), &[shape.vocab_size, d])
         };
+        let score = shape
+            .scalar_head
+            .then(|| place.tensor("score.weight".into(), &[1, d]));
         Layout {
             wte,
             wpe,
@@ -99,6 +104,7 @@ impl Layout {
             ln_f_weight,
             ln_f_bias,
             head,
+            score,
             tensors: place.tensors,
             len: place.len,
         }
@@ -237,6 +243,7 @@ mod tests {
         layers: 2,
         d_ff: 96,
         tied: true,
+        scalar_head: false,
     };
 
     #[test]

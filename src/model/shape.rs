@@ -17,6 +17,8 @@ pub struct Shape {
     pub d_ff: usize,
     /// The head uses the token embedding.
     pub tied: bool,
+    /// There is a head that gives one number for each token, a reward or a value, beside the one that gives logits.
+    pub scalar_head: bool,
 }
 
 /// Why sizes make no model.
@@ -82,6 +84,7 @@ mod tests {
             layers: 4,
             d_ff: 1536,
             tied: true,
+            scalar_head: false,
         };
         let expected = 3.0
             * (2.0 * (12.0 * 384.0 * 384.0 * 4.0 + 384.0 * 16_000.0) + 4.0 * 128.0 * 384.0 * 4.0);

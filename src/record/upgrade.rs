@@ -78,7 +78,11 @@ fn name_suites_and_effort(document: &mut Map<String, Value>) {
         .position(|word| *word == "--suite")
         .and_then(|at| words.get(at + 1));
     let joined = words.iter().find_map(|word| word.strip_prefix("--suite="));
-    let suites: Vec<&str> = after.copied().or(joined).into_iter().collect();
+    let tuned = words
+        .get(1)
+        .filter(|word| **word == "tune")
+        .map(|_| "tuning");
+    let suites: Vec<&str> = after.copied().or(joined).or(tuned).into_iter().collect();
     let (suites, effort) = (json!(suites), json!(effort));
     document.insert("suites".to_owned(), suites);
     document.insert("effort".to_owned(), effort);
@@ -113,6 +117,7 @@ mod tests {
             (run.suites, run.effort.as_str()),
             (vec!["all".to_owned()], "normal")
         );
+        assert_eq!(read(first(&["loopos", "tune"])).unwrap().suites, ["tuning"]);
         assert!(read(first(&[])).unwrap().suites.is_empty());
     }
 

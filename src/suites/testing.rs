@@ -45,6 +45,7 @@ pub(super) fn tiny(batch: usize, micro_batch: usize) -> Case {
         layers: 1,
         d_ff: 48,
         tied: true,
+        scalar_head: false,
     };
     let plan = Plan {
         shape,

@@ -8,6 +8,7 @@ mod cache;
 mod corpus;
 mod dependencies;
 mod error;
+pub mod examples;
 mod files;
 mod generator;
 pub mod ids;

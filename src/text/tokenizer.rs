@@ -134,6 +134,42 @@ impl Tokenizer {
         self.end_of_text
     }
 
+    /// This tokenizer with special tokens, which get the next ids where it lacks them.
+    ///
+    /// # Errors
+    /// When the file with them is none that [`Tokenizer::from_json`] reads.
+    pub fn with_special(&self, tokens: &[&str]) -> Result<Tokenizer, TextError> {
+        let broken = |error: serde_json::Error| TextError::Tokenizer {
+            what: error.to_string(),
+        };
+        let mut file: serde_json::Value = serde_json::from_str(&self.json).map_err(broken)?;
+        let mut next = self.vocab_size();
+        for token in tokens {
+            if self.special(token).is_some() {
+                continue;
+            }
+            let added = serde_json::json!({
+                "id": next, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true,
+            });
+            match &mut file["added_tokens"] {
+                serde_json::Value::Array(all) => all.push(added),
+                none => *none = serde_json::Value::Array(vec![added]),
+            }
+            next += 1;
+        }
+        Tokenizer::from_json(&serde_json::to_string_pretty(&file).map_err(broken)?)
+    }
+
+    /// The id of a token by its spelling, where the vocabulary has it. No text becomes this token.
+    pub fn special(&self, token: &str) -> Option<u32> {
+        let place = self
+            .pieces
+            .iter()
+            .position(|piece| piece == token.as_bytes())?;
+        Some(place as u32)
+    }
+
     /// The bytes that an id stands for, which may be part of a character; none for an id outside the vocabulary.
     pub fn piece(&self, id: u32) -> &[u8] {
         self.pieces.get(id as usize).map_or(&[], Vec::as_slice)

@@ -9,9 +9,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-
+use super::order::{Order, shuffle, stream};
 use crate::text::Tokens;
 
 /// Marks a target that does not count.
@@ -48,6 +46,12 @@ impl Batch {
             .filter(|&&target| target != IGNORED)
             .count()
     }
+}
+
+/// At most `count` indices below `all`, spread evenly: always the same ones.
+pub(super) fn spread(all: usize, count: usize) -> impl Iterator<Item = usize> + use<> {
+    let count = count.min(all);
+    (0..count).map(move |index| index * all / count)
 }
 
 /// How the tokens are cut.
@@ -128,7 +132,7 @@ impl Dataset {
         if cut.validation > 0.0 && validation.sequences(cut.length) == 0 {
             return Err(too_short("validation", &validation));
         }
-        let order = Order::of(0, cut.seed, sequences);
+        let order = Order::new(cut.seed, sequences);
         Ok(Dataset {
             tokens,
             train,
@@ -155,6 +159,11 @@ impl Dataset {
             .div_ceil(self.cut.batch)
     }
 
+    /// A batch to be filled.
+    pub fn empty_batch(&self) -> Batch {
+        Batch::new(self.cut.batch, self.cut.length)
+    }
+
     /// The batch of a step, the first being 0.
     pub fn batch(&mut self, step: usize) -> Batch {
         let mut batch = Batch::new(self.cut.batch, self.cut.length);
@@ -164,16 +173,11 @@ impl Dataset {
 
     /// The same into a batch made by [`Batch::new`] for this cut, without allocating.
     pub fn fill(&mut self, step: usize, batch: &mut Batch) {
-        let sequences = self.sequences();
         let first = step as u64 * self.cut.batch as u64;
         for row in 0..batch.sequences {
             let position = first + row as u64;
-            let epoch = position / sequences as u64;
-            if self.order.epoch != epoch {
-                self.order.become_of(epoch, self.cut.seed);
-            }
-            let sequence = self.order.sequences[(position % sequences as u64) as usize];
-            self.train.fill(&self.tokens, sequence as usize, row, batch);
+            let sequence = self.order.item(position);
+            self.train.fill(&self.tokens, sequence, row, batch);
         }
     }
 
@@ -186,9 +190,7 @@ impl Dataset {
 
     /// The indices of at most `count` validation batches, spread evenly over the part: always the same ones.
     pub fn validation_sample(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
-        let all = self.validation_batches();
-        let count = count.min(all);
-        (0..count).map(move |index| index * all / count)
+        spread(self.validation_batches(), count)
     }
 
     /// A batch of the validation part, in the order of the text; rows beyond its end have no targets that count.
@@ -239,48 +241,6 @@ impl Dataset {
             }
         }
         (targets > 0).then(|| loss / f64::from(targets))
-    }
-}
-
-/// An epoch's order of the training sequences.
-#[derive(Debug)]
-struct Order {
-    epoch: u64,
-    sequences: Vec<u32>,
-}
-
-impl Order {
-    fn of(epoch: u64, seed: u64, sequences: usize) -> Order {
-        let mut order = Order {
-            epoch,
-            sequences: vec![0; sequences],
-        };
-        order.become_of(epoch, seed);
-        order
-    }
-
-    /// The order of another epoch, in the same memory.
-    fn become_of(&mut self, epoch: u64, seed: u64) {
-        self.epoch = epoch;
-        for (sequence, index) in self.sequences.iter_mut().zip(0..) {
-            *sequence = index;
-        }
-        shuffle(&mut self.sequences, &mut stream(seed, epoch));
-    }
-}
-
-/// A generator that depends on both numbers, and whose words are those of ChaCha8 for ever.
-fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    random.set_stream(stream);
-    random
-}
-
-/// Fisher and Yates.
-fn shuffle(items: &mut [u32], random: &mut ChaCha8Rng) {
-    for last in (1..items.len()).rev() {
-        let pick = (u128::from(random.next_u64()) * (last as u128 + 1)) >> 64;
-        items.swap(last, pick as usize);
     }
 }
 

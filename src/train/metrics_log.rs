@@ -1,5 +1,6 @@
 //! `metrics.jsonl`: one JSON line for each step and each validation of a run, for scripts, plots and post-mortems.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -26,6 +27,9 @@ pub struct StepRecord {
     /// Why, where it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skip_reason: Option<String>,
+    /// What this kind of training found beside its loss.
+    #[serde(flatten)]
+    pub figures: BTreeMap<&'static str, f64>,
 }
 
 /// What one validation found.
@@ -35,6 +39,9 @@ pub struct ValidationRecord {
     pub step: u64,
     /// Mean loss over the validation text, in nats a token.
     pub validation_loss: f64,
+    /// Share of what was right, where that can be said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
     /// Wall seconds it took.
     pub validation_seconds: f64,
 }
@@ -111,6 +118,7 @@ mod tests {
             seconds: 0.5,
             skipped: true,
             skip_reason: Some("its loss or gradient is not finite".to_owned()),
+            figures: BTreeMap::from([("reward", 0.5)]),
         }
     }
 
@@ -125,6 +133,7 @@ mod tests {
         let validation = ValidationRecord {
             step: 4,
             validation_loss: 2.0,
+            validation_accuracy: None,
             validation_seconds: 1.0,
         };
         log.append(&validation).unwrap();

@@ -4,9 +4,12 @@
 
 pub mod data;
 pub mod guard;
+pub mod posttraining;
 pub mod schedule;
+pub mod task;
 
 mod optimizer;
+mod order;
 mod plan;
 mod trainer;
 

@@ -55,6 +55,7 @@ mod tests {
             layers: 2,
             d_ff: 5,
             tied: false,
+            scalar_head: false,
         };
         let layout = Layout::new(&shape);
         let mut parameters = Parameters::zeros(&layout, &mut Arena::new(layout.len).unwrap());

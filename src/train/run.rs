@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, CheckpointError};
-use super::data::{Batch, Dataset};
+use super::data::spread;
 use super::guard::Guard;
 use super::metrics_log::{MetricsLog, StepRecord, ValidationRecord};
 use super::named_tensors::{FIRST, SECOND, tensors, tensors_mut};
 use super::run_folder::RunFolder;
 use super::schedule::Schedule;
 use super::state::State;
+use super::task::{Task, Turn};
 use super::trainer::Trainer;
 use crate::model::{Observer, Unobserved};
 
@@ -107,8 +108,8 @@ pub struct Summary {
 pub struct Run<'a> {
     /// Who learns.
     pub trainer: &'a mut Trainer,
-    /// From what.
-    pub data: &'a mut Dataset,
+    /// What.
+    pub task: &'a mut dyn Task,
     /// For how long.
     pub settings: Settings,
     /// Where it is kept.
@@ -138,8 +139,6 @@ impl Run<'_> {
                 source,
             })
         };
-        let plan = self.trainer.plan();
-        let mut batch = Batch::new(plan.batch, plan.length);
         let mut sorted = Vec::with_capacity(self.settings.guard.window);
         let losses = &mut self.state.recent_losses;
         losses.reserve(self.settings.guard.window.saturating_sub(losses.len()));
@@ -164,7 +163,7 @@ impl Run<'_> {
             if stop.load(Ordering::Relaxed) {
                 break false;
             }
-            let record = self.step(&mut batch, &mut sorted);
+            let record = self.step(&mut sorted);
             logged(log.append(&record))?;
             self.events.step(&record);
             if self.state.skipped_in_a_row >= self.settings.guard.most_skips {
@@ -182,20 +181,22 @@ impl Run<'_> {
         })
     }
 
-    fn step(&mut self, batch: &mut Batch, sorted: &mut Vec<f64>) -> StepRecord {
+    fn step(&mut self, sorted: &mut Vec<f64>) -> StepRecord {
         let begin = Instant::now();
         let learning_rate = self
             .settings
             .schedule
             .rate(self.state.step, &self.state.schedule);
         let (guard, state) = (&self.settings.guard, &mut self.state);
-        self.data.fill(state.step as usize, batch);
-        let limit = guard.limit(&state.recent_losses, sorted);
+        let turn = Turn {
+            step: state.step,
+            learning_rate,
+            limit: guard.limit(&state.recent_losses, sorted),
+        };
         let mut nobody = Unobserved;
         let observer = self.events.watcher(state.step + 1).unwrap_or(&mut nobody);
-        let report = self
-            .trainer
-            .step_below(limit, batch, learning_rate, observer);
+        let report = self.task.step(self.trainer, turn, observer);
+        state.memory = self.task.memory();
         let seconds = begin.elapsed().as_secs_f64();
         state.step += 1;
         state.tokens += report.tokens as u64;
@@ -216,25 +217,25 @@ impl Run<'_> {
             seconds,
             skipped: report.skipped.is_some(),
             skip_reason: report.skipped.map(|why| why.to_string()),
+            figures: self.task.figures().iter().copied().collect(),
         }
     }
 
     /// `None` where the caller said stop before it was done.
     fn validate(&mut self, stop: &AtomicBool) -> Option<ValidationRecord> {
         let begin = Instant::now();
-        let sample = self
-            .data
-            .validation_sample(self.settings.validation_batches.unwrap_or(usize::MAX));
-        let (mut sum, mut tokens) = (0.0, 0);
-        for index in sample {
+        let most = self.settings.validation_batches.unwrap_or(usize::MAX);
+        let (mut sum, mut count, mut right) = (0.0, 0, None);
+        for index in spread(self.task.validation_batches(), most) {
             if stop.load(Ordering::Relaxed) {
                 return None;
             }
-            let batch = self.data.validation_batch(index);
-            sum += self.trainer.evaluate(&batch) * batch.counted() as f64;
-            tokens += batch.counted();
+            let score = self.task.validate(self.trainer, index);
+            sum += score.loss;
+            count += score.count;
+            right = score.right.map(|more| more + right.unwrap_or(0));
         }
-        let validation_loss = sum / tokens as f64;
+        let validation_loss = sum / count as f64;
         let step = self.state.step;
         self.settings
             .schedule
@@ -243,6 +244,7 @@ impl Run<'_> {
         Some(ValidationRecord {
             step,
             validation_loss,
+            validation_accuracy: right.map(|right| right as f64 / count as f64),
             validation_seconds: begin.elapsed().as_secs_f64(),
         })
     }
@@ -281,7 +283,7 @@ impl Run<'_> {
     fn validation_is_due(&self) -> bool {
         let step = self.state.step;
         step > 0
-            && self.data.validation_batches() > 0
+            && self.task.validation_batches() > 0
             && self.state.history.last_validation_step != Some(step)
             && (self
                 .settings

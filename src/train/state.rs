@@ -53,6 +53,9 @@ pub struct State {
     /// Losses of the newest updates, by which a spike is told.
     #[serde(default)]
     pub recent_losses: Vec<f32>,
+    /// What the task remembers, where it does.
+    #[serde(default)]
+    pub memory: Option<f64>,
 }
 
 /// What stays the same over a run.
@@ -104,6 +107,7 @@ impl State {
             schedule: Progress::default(),
             history: History::default(),
             recent_losses: Vec::new(),
+            memory: None,
         }
     }
 }

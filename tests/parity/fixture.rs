@@ -92,6 +92,7 @@ impl Fixture {
                 layers: size("layers"),
                 d_ff: size("d_ff"),
                 tied: sizes["tied"].as_bool().expect("tied or not"),
+                scalar_head: false,
             },
             batch: Batch {
                 sequences: size("sequences"),

@@ -141,6 +141,12 @@ fn configs(arguments: &Arguments) -> Result<Vec<(String, Config)>, Failure> {
             config.data.input_file = Some(text.to_owned());
         }
         config.method_ready().map_err(Failure::wrong_use)?;
+        if config.algorithm().is_some() {
+            let method = config.computation.method;
+            let what = format!("{name}: the suites measure pretraining, not the method {method}");
+            return Err(Failure::wrong_use(what)
+                .help("`loopos train` keeps speed and losses of every step in metrics.jsonl"));
+        }
         let name = case_name(name);
         if configs.iter().any(|(other, _)| *other == name) {
             return Err(

@@ -1,15 +1,15 @@
 //! From a configuration to the settings of a run: how long it is, its learning rates, what is left out.
 
 use crate::config::{Config, Rule};
-use crate::train::Dataset;
 use crate::train::guard::Guard;
 use crate::train::run::Settings;
 use crate::train::schedule::Schedule;
+use crate::train::task::Task;
 
 /// How long the run is and what it does on the way.
-pub(crate) fn settings(config: &Config, data: &Dataset) -> Settings {
+pub(crate) fn settings(config: &Config, task: &dyn Task) -> Settings {
     let training = &config.training;
-    let all = data.steps(training.num_epochs);
+    let all = task.steps(training.num_epochs);
     let steps = training.max_steps.map_or(all, |most| most.min(all));
     Settings {
         steps: steps as u64,

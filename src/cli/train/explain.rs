@@ -4,15 +4,15 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::super::outcome::Failure;
-use super::super::preparation;
-use super::super::text_source::{self, Vocabulary};
+use super::super::preparation::{self, Material};
+use super::super::text_source::Vocabulary;
 use super::super::trained::Trained;
 use super::super::workers::Workers;
 use crate::config::Config;
 use crate::model::Layout;
 use crate::train::run::Settings;
 use crate::train::schedule::Progress;
-use crate::train::{Dataset, MICRO_BATCH_TOKENS, Plan};
+use crate::train::{MICRO_BATCH_TOKENS, Plan};
 use crate::units::{Bytes, digits, grouped};
 
 /// The plan of a run, line by line. Reads and encodes the text, and writes nothing but the cache.
@@ -27,16 +27,13 @@ pub(super) fn explain(config: &Config) -> Result<String, Failure> {
         Some(path) => Vocabulary::of_model(Trained::open(Path::new(path))?.tokenizer),
         None => Vocabulary::Learnt(config.model.vocab_size),
     };
-    let text = workers
-        .pool
-        .install(|| text_source::of(config, vocabulary))?;
-    let data = preparation::dataset(config, text.tokens)?;
-    let settings = preparation::settings(config, &data);
+    let material = preparation::material(config, &workers, vocabulary)?;
+    let settings = preparation::settings(config, &*material.task);
     let sections = [
         model(&plan),
         machine(config, &workers),
         step(config, &plan, &workers),
-        run(config, &plan, &settings, &data, &text.source),
+        run(config, &plan, &settings, &material),
         memory(&plan),
     ];
     Ok(sections.concat())
@@ -118,11 +115,10 @@ fn step(config: &Config, plan: &Plan, workers: &Workers) -> String {
         + &row("dropout", dropout)
 }
 
-fn run(config: &Config, plan: &Plan, settings: &Settings, data: &Dataset, source: &str) -> String {
-    let [training, validation] = data.tokens().map(count);
-    let text = format!("{source}: {training} tokens to train on, {validation} to validate on");
+fn run(config: &Config, plan: &Plan, settings: &Settings, material: &Material) -> String {
+    let text = format!("{}: {}", material.source, material.task.describe());
     let steps = settings.steps;
-    let each = data.steps(1);
+    let each = material.task.steps(1);
     let length = format!(
         "{} steps, {} tokens; an epoch is {} steps",
         grouped(steps as i64),

@@ -55,6 +55,7 @@ pub(super) fn shape(text: &str) -> Result<Shape, String> {
         layers: size(&config, "n_layer", 12)?,
         d_ff: size(&config, "n_inner", 4 * d_model)?,
         tied: switch(&config, "tie_word_embeddings", true)?,
+        scalar_head: false,
     };
     shape.check().map_err(|error| error.to_string())?;
     Ok(shape)
@@ -173,6 +174,7 @@ mod tests {
         layers: 2,
         d_ff: 52,
         tied: false,
+        scalar_head: false,
     };
 
     #[test]

@@ -14,6 +14,7 @@ const SHAPE: Shape = Shape {
     layers: 2,
     d_ff: 7,
     tied: true,
+    scalar_head: false,
 };
 
 fn parameters(shape: &Shape) -> Parameters {
@@ -174,6 +175,7 @@ fn tensors_that_do_not_fit_are_named() {
     assert!(refusal(folder.path()).contains("mlp.c_fc"));
     let untied = Shape {
         tied: false,
+        scalar_head: false,
         ..SHAPE
     };
     let folder = folder_of(&untied, &named);

@@ -9,8 +9,9 @@ use crate::kernels::gemm::Caches;
 use crate::model::{Shape, Switches};
 use crate::parallel::Pool;
 use crate::text::Tokens;
-use crate::train::data::Cut;
+use crate::train::data::{Cut, Dataset};
 use crate::train::state::tests::identity;
+use crate::train::task::NextToken;
 use crate::train::{Optimizer, Plan};
 
 const SHAPE: Shape = Shape {
@@ -21,6 +22,7 @@ const SHAPE: Shape = Shape {
     layers: 1,
     d_ff: 24,
     tied: true,
+    scalar_head: false,
 };
 
 fn trainer() -> Trainer {
@@ -40,20 +42,17 @@ fn trainer() -> Trainer {
     Trainer::new(&plan, Arc::new(Pool::new(&[0]).unwrap()), 7).unwrap()
 }
 
-fn data(validation: f64) -> Dataset {
+fn data(validation: f64) -> NextToken {
     let document = |start: u32| (0..37).map(|i| (start + i * i) % 39).collect();
     let documents: Vec<Vec<u32>> = (0..20).map(document).collect();
     let tokens = Tokens::from_documents(&documents, 39, [0; 32]);
-    Dataset::new(
-        Arc::new(tokens),
-        Cut {
-            length: 8,
-            batch: 4,
-            validation,
-            seed: 3,
-        },
-    )
-    .unwrap()
+    let cut = Cut {
+        length: 8,
+        batch: 4,
+        validation,
+        seed: 3,
+    };
+    NextToken::new(Dataset::new(Arc::new(tokens), cut).unwrap())
 }
 
 /// A plateau without patience: the rate depends on every validation.
@@ -104,7 +103,7 @@ impl Events for Watch {
 fn go(
     folder: &Path,
     settings: Settings,
-    data: &mut Dataset,
+    task: &mut NextToken,
     watch: &mut Watch,
 ) -> Result<Summary, RunError> {
     let folder = RunFolder::lock(folder).unwrap();
@@ -120,7 +119,7 @@ fn go(
     let stop = Arc::clone(&watch.stop);
     let run = Run {
         trainer: &mut trainer,
-        data,
+        task,
         settings,
         folder: &folder,
         state,

@@ -15,6 +15,7 @@ const SHAPE: Shape = Shape {
     layers: 2,
     d_ff: 40,
     tied: true,
+    scalar_head: false,
 };
 
 fn plan(isa: Isa, workers: usize, micro_batch: usize) -> Plan {

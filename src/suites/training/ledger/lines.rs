@@ -256,6 +256,7 @@ mod tests {
                 layers: 1,
                 d_ff: 48,
                 tied: true,
+                scalar_head: false,
             },
             batch: 32,
             length: 128,

@@ -1,0 +1,149 @@
+//! What comes after pretraining, by the whole program: a model is taught worked problems, refused what does not fit, and asked.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::{Workplace, newest};
+
+fn output(mut command: Command, code: i32) -> Output {
+    let output = command.output().unwrap();
+    let [stdout, stderr] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    assert_eq!(output.status.code(), Some(code), "{stdout}\n{stderr}");
+    output
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A pretrained model in `run`, and a configuration that teaches it in `lessons.json`.
+fn place() -> Workplace {
+    let place = Workplace::new();
+    output(place.train("run", &["--set", "training.max_steps=3"]), 0);
+    let text = fs::read_to_string(place.path("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    config["computation"] = serde_json::json!({"mode": "posttraining", "method": "chain_of_thought", "description": "a test"});
+    config["training"]["max_steps"] = 12.into();
+    config["data"] = serde_json::json!({"pretrained_weights": "run", "output_dir": "taught"});
+    config["posttraining"] = serde_json::json!({"examples": 60, "difficulty": 1});
+    fs::write(place.path("lessons.json"), config.to_string()).unwrap();
+    place
+}
+
+fn teach(place: &Workplace, arguments: &[&str]) -> Command {
+    let mut command = place.loopos(&["train", "--config", "lessons.json", "--threads", "1"]);
+    command.args(arguments);
+    command
+}
+
+fn model(run: &Path) -> Vec<u8> {
+    fs::read(newest(run).unwrap().1.join("model.safetensors")).unwrap()
+}
+
+#[test]
+fn a_model_is_taught_stopped_resumed_and_asked() {
+    let place = place();
+    let whole = output(teach(&place, &[]), 0);
+    assert!(
+        stderr(&whole).contains("57 examples to learn, 3 held out"),
+        "{}",
+        stderr(&whole)
+    );
+    output(
+        teach(&place, &["--out", "parts", "--set", "training.max_steps=7"]),
+        0,
+    );
+    output(teach(&place, &["--out", "parts", "--resume"]), 0);
+    assert!(
+        model(&place.path("taught")) == model(&place.path("parts")),
+        "weights differ"
+    );
+    let asked = output(
+        place.loopos(&["eval", "--model", "taught", "--show", "1"]),
+        0,
+    );
+    let stdout = String::from_utf8_lossy(&asked.stdout).into_owned();
+    for part in [
+        "problem   ",
+        "response  ",
+        "the answer is ",
+        "problems       3",
+        "exact answers  ",
+    ] {
+        assert!(stdout.contains(part), "{part} is not in {stdout}");
+    }
+    // The tokens of the parts came to those of the text, and what they were taught goes on from there.
+    let config = fs::read_to_string(place.path("taught/config.json")).unwrap();
+    assert!(config.contains("\"vocab_size\": 304"), "{config}");
+    output(teach(&place, &["--init", "taught", "--out", "again"]), 0);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_what_is_left_out_is_counted() {
+    let place = place();
+    let refused = |arguments: &[&str], code, parts: &[&str]| {
+        let text = stderr(&output(teach(&place, arguments), code));
+        for part in parts {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    };
+    refused(
+        &["--set", "data.pretrained_weights=nowhere"],
+        2,
+        &["nowhere has no trained model"],
+    );
+    refused(
+        &["--set", "data.pretrained_weights=null"],
+        2,
+        &["there is no model to start from"],
+    );
+    refused(
+        &["--set", "model.d_model=16"],
+        2,
+        &["d_model 32", "d_model 16", "--init run"],
+    );
+    refused(
+        &["--data", "missing.jsonl"],
+        2,
+        &["cannot read missing.jsonl"],
+    );
+    let long = format!(
+        r#"{{"problem": "{}", "reasoning": [], "answer": "1"}}"#,
+        "7".repeat(99)
+    );
+    let lines = [
+        r#"{"problem": "1+1", "reasoning": ["2"], "answer": "2"}"#,
+        r#"{"problem": "1+1"}"#,
+        &long,
+        r#"{"question": "2+2", "answer": "4\n#### 4"}"#,
+    ];
+    fs::write(place.path("bad.jsonl"), lines[1]).unwrap();
+    refused(
+        &["--data", "bad.jsonl"],
+        4,
+        &["bad.jsonl:1: `reasoning` is missing"],
+    );
+    fs::write(place.path("some.jsonl"), lines.join("\n")).unwrap();
+    let arguments = [
+        "--data",
+        "some.jsonl",
+        "--set",
+        "training.validation_split=0",
+        "--out",
+        "some",
+    ];
+    let text = stderr(&output(teach(&place, &arguments), 0));
+    for part in [
+        "some.jsonl: 1 line left out",
+        "some.jsonl:2: `reasoning` is missing",
+        "1 of 3 examples are longer than training.max_length 16",
+        "2 examples to learn",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
