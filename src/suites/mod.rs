@@ -8,6 +8,7 @@ pub mod batched;
 mod ceilings;
 mod contest;
 mod context;
+mod frequency;
 mod generation;
 mod machine;
 pub mod matmul;
@@ -60,6 +61,7 @@ pub const SUITES: &[&dyn Suite] = &[
     &batched::Batched,
     &simd::Simd,
     &memory::Memory,
+    &frequency::Frequency,
 ];
 
 /// The suite of that id.

@@ -43,7 +43,10 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
     ("src/kernels/isa", &["ymm"]),
     ("src/kernels/vec", &["accuracy", "map"]),
     ("src/model/ops", &[]),
-    ("src/suites", &["contest", "operands", "steps"]),
+    (
+        "src/suites",
+        &["contest", "operands", "steps"],
+    ),
     (
         "src/report/charts",
         &["cache_table", "ceilings", "heat", "panels"],
@@ -87,6 +90,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "src/kernels/isa/ymm.rs",
     "src/kernels/team.rs",
     "src/kernels/testing/guarded.rs",
+    "src/kernels/vec/clocked.rs",
     "src/kernels/vec/stream.rs",
     "src/kernels/vec/stream_read.rs",
     "src/measure/clock/tsc.rs",
