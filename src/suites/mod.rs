@@ -10,6 +10,7 @@ mod contest;
 mod context;
 mod frequency;
 mod generation;
+mod known_work;
 mod machine;
 pub mod matmul;
 mod memory;

@@ -45,7 +45,7 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
     ("src/model/ops", &[]),
     (
         "src/suites",
-        &["contest", "operands", "steps"],
+        &["contest", "known_work", "operands", "steps"],
     ),
     (
         "src/report/charts",
@@ -95,6 +95,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "src/kernels/vec/stream_read.rs",
     "src/measure/clock/tsc.rs",
     "src/measure/counters/perf.rs",
+    "src/measure/counters/perf/tests.rs",
     "src/measure/frequency.rs",
     "src/parallel/crew.rs",
     "src/parallel/mod.rs",
