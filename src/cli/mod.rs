@@ -12,6 +12,7 @@ mod export;
 mod generate;
 mod probe;
 mod report;
+mod simulate;
 mod train;
 mod tune;
 
@@ -71,6 +72,9 @@ enum Command {
     Report(report::Arguments),
     /// Write a completion script for your shell
     Completions(completions::Arguments),
+    /// Train some steps of one micro-batch and say nothing: what `bench --counters simulate` runs under Valgrind
+    #[command(hide = true)]
+    Simulate(simulate::Arguments),
 }
 
 impl Command {
@@ -87,6 +91,7 @@ impl Command {
             Command::Configs(arguments) => configs::run(arguments),
             Command::Report(arguments) => report::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
+            Command::Simulate(arguments) => simulate::run(arguments),
         }
     }
 }
