@@ -8,6 +8,7 @@ pub mod change_points;
 pub mod compare;
 pub mod fits;
 pub mod outliers;
+pub mod recurrence;
 pub mod staircase;
 pub mod summary;
 
