@@ -3,6 +3,7 @@
 mod document;
 mod experiment;
 mod folder;
+mod simulation;
 mod summary;
 
 use std::io::{self, Write};
@@ -30,6 +31,7 @@ Examples:
   loopos bench --suite training --config autoregressive_training --threads 1,2
   loopos bench --suite ceilings --isa avx2,scalar   how fast this machine could go
   loopos bench --suite matmul --threads 1           matrix products beside other libraries
+  loopos bench --suite training --quick --counters simulate    cache misses without counters, by Valgrind
   loopos bench --suite training --set training.batch_size=64 --json > run.json
 
 Results: reports/runs/<id>/ with run.json, report.html and each picture as SVG; reports/latest/ is a copy of the newest.
@@ -69,8 +71,8 @@ pub(crate) struct Arguments {
     /// Folder for results
     #[arg(long, value_name = "DIR", default_value = "reports")]
     out: PathBuf,
-    /// Whether hardware counters are tried
-    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = ["auto", "off"])]
+    /// Hardware counters: tried (`auto`, `perf`), simulated by Valgrind beside them, or left out
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = ["auto", "perf", "simulate", "off"])]
     counters: String,
     /// Write run.json to stdout instead of the summary
     #[arg(long)]
@@ -179,6 +181,9 @@ pub(super) fn measure(
             outcome = suite.run(&mut context);
         }
     }
+    if arguments.counters == "simulate" {
+        simulate(arguments, &mut context, &watcher);
+    }
     if watcher.stopped() {
         let text = "The user stopped the run: it holds what was measured until then.";
         context.recorder.note("limits", text);
@@ -191,6 +196,35 @@ pub(super) fn measure(
         (false, Some(measured)) => Ok((Exit::Done, Some(measured))),
         (false, None) => Err(Failure::no_data("nothing could be measured").into()),
     }
+}
+
+/// Simulates the caches for the first configuration.
+fn simulate(arguments: &Arguments, context: &mut Context, watcher: &Watcher) {
+    let Some(case) = context.experiment.cases.first() else {
+        let text = "Nothing was simulated: --counters simulate is about a training step, and no suite of this run trains.";
+        context.recorder.note("limits", text);
+        return;
+    };
+    say(&format!(
+        "simulating the caches under a step of {}: four runs of up to a minute",
+        case.name
+    ));
+    let named = arguments
+        .config
+        .first()
+        .map_or(experiment::SMALL, String::as_str);
+    let mut again = vec!["--config".to_owned(), named.to_owned()];
+    for text in &arguments.overrides {
+        again.extend(["--set".to_owned(), text.clone()]);
+    }
+    let stopped = || watcher.stopped();
+    simulation::record(
+        &mut context.recorder,
+        context.machine,
+        case,
+        &again,
+        &stopped,
+    );
 }
 
 /// Waits until no other loopos measures on this machine, and says so once where that takes long.

@@ -14,6 +14,7 @@ mod generate;
 mod history;
 mod probe;
 mod report;
+mod simulate;
 mod train;
 mod tune;
 
@@ -79,6 +80,9 @@ enum Command {
     History(history::Arguments),
     /// Write a completion script for your shell
     Completions(completions::Arguments),
+    /// Train some steps of one micro-batch and say nothing: what `bench --counters simulate` runs under Valgrind
+    #[command(hide = true)]
+    Simulate(simulate::Arguments),
 }
 
 impl Command {
@@ -97,6 +101,7 @@ impl Command {
             Command::Compare(arguments) => compare::run(arguments),
             Command::History(arguments) => history::run(arguments),
             Command::Completions(arguments) => completions::run(arguments),
+            Command::Simulate(arguments) => simulate::run(arguments),
         }
     }
 }

@@ -30,10 +30,12 @@ pub struct Headline {
 /// The findings of a run, one for each suite beside training that it has.
 pub fn headlines(run: &Run) -> Vec<Headline> {
     let view = View::new(run, None);
-    [generation, matmul, batched, simd, scaling, tuning]
-        .into_iter()
-        .filter_map(|suite| suite(&view))
-        .collect()
+    [
+        generation, matmul, batched, simd, scaling, tuning, memory, frequency,
+    ]
+    .into_iter()
+    .filter_map(|suite| suite(&view))
+    .collect()
 }
 
 /// From the slowest to the fastest size, and how many falls there are between neighbours.
@@ -67,6 +69,97 @@ fn scaling(view: &View<'_>) -> Option<Headline> {
         ),
         pairs: vec![("falls by more than a fifth".to_owned(), cliffs.to_string())],
         line,
+    })
+}
+
+/// The fastest operation in memory, with each kind of stores, and a load's latency on each kind of pages.
+fn memory(view: &View<'_>) -> Option<Headline> {
+    let under = view.metrics_under("memory.");
+    let threads = under.iter().filter_map(|metric| at_threads(&metric.name));
+    let threads = threads.map(|parts| parts.1).max()?;
+    let best = |operation: &str| {
+        let (prefix, suffix) = (
+            format!("memory.{operation}.dram."),
+            format!(".t{threads}.gbps"),
+        );
+        let of = under
+            .iter()
+            .filter(|metric| metric.name.starts_with(&prefix) && metric.name.ends_with(&suffix));
+        of.filter_map(|metric| values::known(metric.value))
+            .max_by(f64::total_cmp)
+    };
+    let read = best("read")?;
+    let mut pairs = Vec::new();
+    for (operation, what) in [
+        ("triad", "triad, regular stores"),
+        ("triad_nt", "triad, non-temporal stores"),
+    ] {
+        pairs.extend(best(operation).map(|gbps| (what.to_owned(), quantity(gbps, "GB/s"))));
+    }
+    for (pages, what) in [("2mb", "a load, 2 MB pages"), ("4kb", "a load, 4 KB pages")] {
+        let name = format!("memory.latency.{pages}.dram.t1.nanoseconds");
+        let latency = view.value(&name);
+        pairs.extend(latency.map(|ns| (what.to_owned(), quantity(ns, "ns"))));
+    }
+    let rest: Vec<String> = pairs
+        .iter()
+        .map(|(what, value)| format!("{what} {value}"))
+        .collect();
+    let on = many(threads as usize, "thread");
+    Some(Headline {
+        suite: "memory",
+        title: "Memory",
+        big: (digits(read), format!("GB/s read from memory on {on}")),
+        line: format!(
+            "reads {} on {on}; {}",
+            quantity(read, "GB/s"),
+            rest.join(", ")
+        ),
+        pairs,
+    })
+}
+
+/// The frequency from the lightest load on the fewest threads to the heaviest on the most.
+fn frequency(view: &View<'_>) -> Option<Headline> {
+    let under = view.metrics_under("frequency.sustained.");
+    let known = |metric: &&crate::record::Metric| values::known(metric.value);
+    let (first, last) = (
+        under.first().and_then(known)?,
+        under.last().and_then(known)?,
+    );
+    let lost = view.metrics_under("frequency.lost.").into_iter();
+    let mut lost: Vec<(String, f64)> = lost
+        .filter_map(|metric| {
+            let (before, _, last) = at_threads(&metric.name)?;
+            let reason = before.strip_prefix("frequency.lost.")?;
+            let wanted = last == "share_of_nominal" && reason != "attained";
+            let share = values::known(metric.value)?;
+            wanted.then(|| (values::words(reason), share))
+        })
+        .collect();
+    lost.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let pairs: Vec<(String, String)> = lost
+        .into_iter()
+        .take(3)
+        .filter(|(_, share)| *share > 0.0005)
+        .map(|(reason, share)| (format!("lost to {reason}"), Ratio(share).to_string()))
+        .collect();
+    let rest: Vec<String> = pairs
+        .iter()
+        .map(|(reason, share)| format!("{share} {reason}"))
+        .collect();
+    Some(Headline {
+        suite: "frequency",
+        title: "Frequency",
+        big: (
+            format!("{first:.2} to {last:.2}"),
+            "GHz, scalar on the fewest threads to the heaviest load on all".to_owned(),
+        ),
+        line: format!(
+            "{first:.2} GHz scalar, {last:.2} heaviest on all threads; {}",
+            rest.join(", ")
+        ),
+        pairs,
     })
 }
 
@@ -347,7 +440,9 @@ mod tests {
                 "batched",
                 "simd",
                 "scaling",
-                "tuning"
+                "tuning",
+                "memory",
+                "frequency"
             ]
         );
         let line = "on 2 threads, 80.0 % of the speed of reading the weights; 16 at once";
@@ -359,6 +454,8 @@ mod tests {
             (&all[1], "; "),
             (&all[2], "256 of 128\u{d7}48\u{d7}128"),
             (&all[3], "512 MiB on 2 threads"),
+            (&all[6], "a load, 4 KB pages"),
+            (&all[7], "9.0 % lost to licence"),
         ] {
             assert!(headline.line.contains(part), "{part}: {}", headline.line);
         }

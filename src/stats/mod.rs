@@ -10,6 +10,7 @@ pub mod effect;
 pub mod fits;
 pub mod holm;
 pub mod outliers;
+pub mod recurrence;
 pub mod staircase;
 pub mod student;
 pub mod summary;

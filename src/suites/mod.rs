@@ -8,7 +8,9 @@ pub mod batched;
 mod ceilings;
 mod contest;
 mod context;
+mod frequency;
 mod generation;
+mod known_work;
 mod machine;
 pub mod matmul;
 mod memory;
@@ -60,6 +62,7 @@ pub const SUITES: &[&dyn Suite] = &[
     &batched::Batched,
     &simd::Simd,
     &memory::Memory,
+    &frequency::Frequency,
 ];
 
 /// The suite of that id.

@@ -69,6 +69,10 @@ quantities! {
     MICRO_BATCH = "micro_batch", "count", Neither;
     /// Sequences of a batch.
     BATCH = "batch", "count", Neither;
+    /// Part of the frequency that one core should reach.
+    SHARE_OF_NOMINAL = "share_of_nominal", "ratio", Neither;
+    /// A stretch of time.
+    SECONDS = "seconds", "seconds", Lower;
     /// MFU over that of the smaller neighbour.
     MFU_STEP = "mfu_step", "ratio", Neither;
     /// Speed-up that others claim.
@@ -89,6 +93,12 @@ quantities! {
     FLOPS_PER_TOKEN = "flops_per_token", "FLOP", Neither;
     /// Floating-point operations.
     FLOPS = "flops", "FLOP", Neither;
+    /// The same by the model's formula.
+    MODEL_FLOPS = "model_flops", "FLOP", Neither;
+    /// The same by the hardware's counters.
+    COUNTED_FLOPS = "counted_flops", "FLOP", Neither;
+    /// What an operator declares over the model's formula, less one.
+    FLOPS_RESIDUAL = "flops_residual", "ratio", Neither;
     /// Part of the step's time.
     SHARE_OF_STEP = "share_of_step", "ratio", Lower;
     /// Part of the FMA peak.

@@ -120,6 +120,17 @@ impl Recorder {
         self.single(subject, quantity, Provenance::Estimated, value, how.into());
     }
 
+    /// A number from a simulation of the machine: not measured here.
+    pub fn simulated(
+        &mut self,
+        subject: &str,
+        quantity: Quantity,
+        value: f64,
+        how: impl Into<String>,
+    ) {
+        self.single(subject, quantity, Provenance::Simulated, value, how.into());
+    }
+
     /// A number that others state, with its range; `how` says where.
     pub fn stated(
         &mut self,

@@ -15,7 +15,7 @@ use crate::train::Plan;
 use crate::train::data::Cut;
 
 /// The configurations of a run where none is named.
-const SMALL: &str = "autoregressive_training_small";
+pub(super) const SMALL: &str = "autoregressive_training_small";
 const LARGE: &str = "autoregressive_training";
 
 /// Seconds that a quick run may take, from the start of the program; writing the page comes after.

@@ -33,6 +33,9 @@ struct Open {
     before: Times,
 }
 
+/// How an event is opened: on a thread, with the leader of its group, counting this scope. Tests hand in a kernel that fails.
+type Opener = dyn Fn(Event, u32, Option<i32>, Scope) -> io::Result<File>;
+
 /// What the kernel gives for one event.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Times {
@@ -45,12 +48,14 @@ impl Counting {
     /// Opens `group` on each of `threads` (the system's thread numbers; see [`crate::measure::process::threads`]).
     /// Never fails: a counter that could not be opened is missing in the readings, with its reason.
     pub fn open(group: &'static Group, threads: &[u32]) -> Self {
+        Self::opened_by(&open, group, threads)
+    }
+
+    fn opened_by(system: &Opener, group: &'static Group, threads: &[u32]) -> Self {
+        let open = |thread: &u32| Thread::open(system, group, *thread);
         Self {
             group,
-            threads: threads
-                .iter()
-                .filter_map(|thread| Thread::open(group, *thread))
-                .collect(),
+            threads: threads.iter().filter_map(open).collect(),
         }
     }
 
@@ -64,11 +69,8 @@ impl Counting {
         }
     }
 
-    /// Stops counting: one reading per counter, summed over the threads, of what happened since [`Counting::start`].
-    pub fn stop(&mut self) -> Vec<Reading> {
-        for thread in &mut self.threads {
-            thread.switch(sys::ioctls::DISABLE);
-        }
+    /// What was counted since [`Counting::start`]; counting goes on.
+    pub fn so_far(&mut self) -> Vec<Reading> {
         let reading = |(index, counter): (usize, &'static Counter)| Reading {
             counter,
             tally: total(
@@ -76,22 +78,26 @@ impl Counting {
                 self.threads.iter_mut().map(|thread| thread.tally(index)),
             ),
         };
-        self.group
-            .counters
-            .iter()
-            .enumerate()
-            .map(reading)
-            .collect()
+        let counters = self.group.counters.iter().enumerate();
+        counters.map(reading).collect()
+    }
+
+    /// Stops counting: one reading per counter, summed over the threads, of what happened since [`Counting::start`].
+    pub fn stop(&mut self) -> Vec<Reading> {
+        for thread in &mut self.threads {
+            thread.switch(sys::ioctls::DISABLE);
+        }
+        self.so_far()
     }
 }
 
 impl Thread {
     /// `None` if the thread has ended.
-    fn open(group: &Group, thread: u32) -> Option<Self> {
+    fn open(system: &Opener, group: &Group, thread: u32) -> Option<Self> {
         let mut leader = None;
         let mut events = Vec::new();
         for counter in group.counters {
-            let event = Open::new(counter, thread, leader);
+            let event = Open::new(system, counter, thread, leader);
             match &event {
                 Ok(open) if leader.is_none() => leader = Some(open.file.as_raw_fd()),
                 Err(Missing::NoThread) => return None,
@@ -126,10 +132,15 @@ impl Thread {
 }
 
 impl Open {
-    fn new(counter: &Counter, thread: u32, leader: Option<i32>) -> Result<Self, Missing> {
+    fn new(
+        system: &Opener,
+        counter: &Counter,
+        thread: u32,
+        leader: Option<i32>,
+    ) -> Result<Self, Missing> {
         let with = |scope| {
-            let file =
-                open(counter.event, thread, leader, scope).map_err(|error| reason(&error))?;
+            let opened = system(counter.event, thread, leader, scope);
+            let file = opened.map_err(|error| reason(&error))?;
             Ok(Self {
                 file,
                 scope,
@@ -242,6 +253,10 @@ fn total(
 
 /// The kernel's error in the words of [`Missing`].
 fn reason(error: &io::Error) -> Missing {
+    // A pinned event that could not be scheduled reads as the end of a file (perf_event_open(2), "pinned").
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return Missing::Unreadable;
+    }
     match error.raw_os_error().unwrap_or(0) {
         libc::EACCES | libc::EPERM => Missing::NotPermitted {
             paranoid: paranoid(),
@@ -265,222 +280,4 @@ fn paranoid() -> Option<i32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tables::SOFTWARE;
-    use super::*;
-    use crate::measure::process;
-
-    fn counter() -> &'static Counter {
-        &SOFTWARE.counters[0]
-    }
-
-    fn ran(value: u64, enabled: u64, running: u64) -> Result<(Times, Scope), Missing> {
-        Ok((
-            Times {
-                value,
-                enabled,
-                running,
-            },
-            Scope::User,
-        ))
-    }
-
-    #[test]
-    fn recorded_readings_add_up() {
-        let mut bytes = [0u8; 24];
-        for (index, word) in [1_000u64, 40, 20].iter().enumerate() {
-            bytes[index * 8..][..8].copy_from_slice(&word.to_ne_bytes());
-        }
-        assert_eq!(
-            parse(&bytes),
-            Times {
-                value: 1_000,
-                enabled: 40,
-                running: 20
-            }
-        );
-
-        let tally = total(
-            counter(),
-            [ran(1_000, 40, 40), ran(500, 60, 60)].into_iter(),
-        )
-        .unwrap();
-        assert_eq!(
-            (tally.value, tally.share, tally.scope),
-            (1_500.0, 1.0, Scope::User)
-        );
-        // Half of the time counted: extrapolated, and it shows.
-        let tally = total(counter(), [ran(1_000, 40, 20)].into_iter()).unwrap();
-        assert_eq!((tally.value, tally.share), (2_000.0, 0.5));
-        // An idle thread adds nothing; a weight turns instructions into FLOP.
-        let tally = total(counter(), [ran(7, 9, 9), ran(0, 0, 0)].into_iter()).unwrap();
-        assert_eq!((tally.value, tally.share), (7.0, 1.0));
-        let flop = Counter {
-            weight: 16.0,
-            ..*counter()
-        };
-        assert_eq!(
-            total(&flop, [ran(3, 1, 1)].into_iter()).unwrap().value,
-            48.0
-        );
-    }
-
-    #[test]
-    fn never_counting_is_not_zero() {
-        assert_eq!(
-            total(counter(), [ran(0, 50, 0)].into_iter()),
-            Err(Missing::Busy)
-        );
-        assert_eq!(total(counter(), [].into_iter()), Err(Missing::NoThread));
-        assert_eq!(
-            total(counter(), [ran(1, 1, 1), Err(Missing::Invalid)].into_iter()),
-            Err(Missing::Invalid)
-        );
-    }
-
-    #[test]
-    fn the_kernel_counts_page_faults_of_this_thread() {
-        let own = std::fs::read_link("/proc/thread-self").unwrap();
-        let own: u32 = own.file_name().unwrap().to_str().unwrap().parse().unwrap();
-        let mut counting = Counting::open(&SOFTWARE, &[own]);
-        let pages = 2_000;
-        counting.start();
-        let before = process::usage().unwrap().minor_faults;
-        let mut block = vec![0u8; pages * 4_096];
-        for page in 0..pages {
-            block[page * 4_096] = page as u8;
-        }
-        std::hint::black_box(&mut block);
-        let faults = process::usage().unwrap().minor_faults - before;
-        let readings = counting.stop();
-        assert_eq!(block[4_096], 1);
-        let tally = |name: &str| {
-            readings
-                .iter()
-                .find(|reading| reading.counter.name == name)
-                .map(|reading| reading.tally.clone())
-                .unwrap()
-        };
-        match tally("page_faults") {
-            // With transparent huge pages 512 small ones come with one fault.
-            Ok(tally) => assert!(
-                tally.value >= (pages / 512) as f64 && tally.value > 0.0,
-                "{tally:?} {faults}"
-            ),
-            Err(missing) => assert!(
-                !matches!(missing, Missing::NotOffered | Missing::Invalid),
-                "{missing}"
-            ),
-        }
-        if let Ok(clock) = tally("task_clock") {
-            assert!(clock.value > 0.0 && clock.share == 1.0);
-        }
-    }
-
-    /// Lets `perf_event_open` fail with `errno` on the calling thread from here on: a seccomp filter of four instructions.
-    fn refuse_perf_events(errno: i32) {
-        let step = |code: u32, jt, jf, k| libc::sock_filter {
-            code: code as u16,
-            jt,
-            jf,
-            k,
-        };
-        let mut filter = [
-            // The number of the system call is the first word of what a filter is given.
-            step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-            step(
-                libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-                0,
-                1,
-                libc::SYS_perf_event_open as u32,
-            ),
-            step(
-                libc::BPF_RET | libc::BPF_K,
-                0,
-                0,
-                libc::SECCOMP_RET_ERRNO | errno as u32,
-            ),
-            step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-        ];
-        let program = libc::sock_fprog {
-            len: filter.len() as u16,
-            filter: filter.as_mut_ptr(),
-        };
-        // SAFETY: the first call takes plain numbers; the second copies the program, which lives until it returns.
-        let installed = unsafe {
-            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0
-        };
-        assert!(installed, "{}", io::Error::last_os_error());
-    }
-
-    #[test]
-    fn a_kernel_that_refuses_becomes_a_reason_and_never_a_zero() {
-        let refused = |errno: i32| {
-            let on_its_own_thread = std::thread::spawn(move || {
-                let own = std::fs::read_link("/proc/thread-self").unwrap();
-                let own = own.file_name().unwrap().to_str().unwrap().parse().unwrap();
-                refuse_perf_events(errno);
-                let mut counting = Counting::open(&SOFTWARE, &[own]);
-                counting.start();
-                let readings = counting.stop();
-                let reasons = readings
-                    .into_iter()
-                    .map(|reading| reading.tally.unwrap_err());
-                reasons.collect::<Vec<Missing>>()
-            });
-            on_its_own_thread.join().unwrap()
-        };
-        let paranoid = paranoid();
-        for (errno, missing) in [
-            (libc::ENOENT, Missing::NotOffered),
-            (libc::EOPNOTSUPP, Missing::NotOffered),
-            (libc::EMFILE, Missing::TooManyFiles),
-            (libc::EINVAL, Missing::Invalid),
-            (libc::EBUSY, Missing::Busy),
-            (libc::ENOSYS, Missing::NoPerf),
-            (libc::EIO, Missing::Refused { errno: libc::EIO }),
-        ] {
-            let reasons = refused(errno);
-            assert_eq!(reasons, vec![missing; SOFTWARE.counters.len()], "{errno}");
-        }
-        for errno in [libc::EACCES, libc::EPERM] {
-            for (reason, counter) in refused(errno).into_iter().zip(SOFTWARE.counters) {
-                let expected = if in_kernel(counter.event) {
-                    Missing::KernelOnly
-                } else {
-                    Missing::NotPermitted { paranoid }
-                };
-                assert_eq!(reason, expected, "{}", counter.name);
-            }
-        }
-    }
-
-    #[test]
-    fn a_second_pass_starts_at_zero() {
-        let threads = process::threads().unwrap();
-        let mut counting = Counting::open(&SOFTWARE, &threads);
-        counting.start();
-        let mut block = vec![1u8; 32 << 20];
-        std::hint::black_box(&mut block)[5] = 2;
-        let first = counting.stop();
-        counting.start();
-        let second = counting.stop();
-        let faults = |readings: &[Reading]| readings[0].tally.clone().map(|tally| tally.value);
-        if let (Ok(first), Ok(second)) = (faults(&first), faults(&second)) {
-            assert!(second < first, "{second} after {first}, {}", block[5]);
-        }
-    }
-
-    #[test]
-    fn a_thread_that_does_not_exist_is_a_reason() {
-        let mut counting = Counting::open(&SOFTWARE, &[u32::MAX >> 1]);
-        counting.start();
-        assert!(
-            counting
-                .stop()
-                .iter()
-                .all(|reading| reading.tally == Err(Missing::NoThread))
-        );
-    }
-}
+mod tests;

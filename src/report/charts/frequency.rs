@@ -30,7 +30,9 @@ fn inputs(view: &View<'_>) -> Vec<Input> {
     let metrics = view
         .metrics_under("frequency.")
         .into_iter()
-        .filter(|metric| metric.name != "frequency.tsc.ghz");
+        .filter(|metric| {
+            at_threads(&metric.name).is_some_and(|(what, ..)| what.matches('.').count() == 1)
+        });
     let clock = clock.or_else(|| Input::of_metrics("clock", metrics));
     if clock.is_none() {
         return Vec::new();

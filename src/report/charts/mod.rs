@@ -5,6 +5,9 @@ mod batches;
 mod cache_table;
 pub(crate) mod ceilings;
 mod frequency;
+mod frequency_lost;
+mod frequency_matrix;
+mod frequency_switch;
 pub(crate) mod generation;
 mod heat;
 mod latency;
@@ -35,7 +38,7 @@ use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
-pub(crate) const ALL: [&Chart; 23] = [
+pub(crate) const ALL: [&Chart; 26] = [
     &step_breakdown::CHART,
     &roofline::CHART,
     &ledger::CHART,
@@ -59,6 +62,9 @@ pub(crate) const ALL: [&Chart; 23] = [
     &loaded_latency::CHART,
     &nodes::CHART,
     &frequency::CHART,
+    &frequency_matrix::CHART,
+    &frequency_lost::CHART,
+    &frequency_switch::CHART,
 ];
 
 /// What a picture is about: decides its place on the page, and whether it is drawn once or for each training case.

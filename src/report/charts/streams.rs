@@ -99,12 +99,15 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     }
 }
 
+/// A cell of the table: what it shows, and in which instruction set that was reached.
+type Cell = Option<(String, String)>;
+
 /// Useful and bus GB/s of each operation in each level, in the instruction set that does the operation fastest.
 fn levels(view: &View<'_>) -> Markup {
     let all = of_operations(view, ".bus_gbps");
     let threads = all.iter().filter_map(|metric| at_threads(&metric.name));
     let threads = threads.map(|parts| parts.1).max().unwrap_or(1);
-    let cell = |operation: &str, level: &str| -> Option<(String, String)> {
+    let cell = |operation: &str, level: &str| -> Cell {
         let (prefix, suffix) = (
             format!("memory.{operation}.{level}."),
             format!(".t{threads}.gbps"),
@@ -130,7 +133,7 @@ fn levels(view: &View<'_>) -> Markup {
             (past, format!("{operation}, non-temporal")),
         ]
     });
-    let rows: Vec<(String, Vec<Option<(String, String)>>)> = rows
+    let rows: Vec<(String, Vec<Cell>)> = rows
         .map(|(name, label)| (label, LEVELS.map(|(level, _)| cell(&name, level)).to_vec()))
         .filter(|(_, cells)| cells.iter().any(Option::is_some))
         .collect();

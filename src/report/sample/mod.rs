@@ -1,5 +1,6 @@
 //! Invented runs for tests: a usual one, a large machine, one that measured nothing, one that means harm. Never shipped.
 
+mod frequency;
 mod hostile;
 mod kernels;
 mod machine;
@@ -240,6 +241,7 @@ impl Builder {
         );
         self.clocks();
         self.traffic();
+        self.frequency();
     }
 
     fn clocks(&mut self) {

@@ -25,6 +25,11 @@ impl Builder {
                 "a random cycle of lines",
             );
         }
+        for (pages, latency) in [("2mb", 95.0), ("4kb", 130.0)] {
+            let name = format!("memory.latency.{pages}.dram.t1.nanoseconds");
+            let how = "a random cycle of lines";
+            self.metric(name, Some(latency), "ns", Provenance::Measured, how);
+        }
         for (load, most) in [("read", 14.0), ("copy_nt", 11.0)] {
             let points = (0..10).map(|step| {
                 let share = f64::from(step) / 10.0;

@@ -77,6 +77,11 @@ impl Chain {
         self.place = vec::chase(part, 0, (part.len() / stride).min(MOST_WARMING));
     }
 
+    /// Follows it for `steps` loads.
+    pub(in crate::suites) fn follow(&mut self, steps: usize) {
+        self.place = std::hint::black_box(vec::chase(&self.buffer[..self.part], self.place, steps));
+    }
+
     /// Seconds of a load, over `steps` of them.
     pub(in crate::suites) fn window(&mut self, clock: &Clock, steps: usize) -> f64 {
         let start = clock.now();

@@ -1,10 +1,12 @@
 //! Counters over single training steps: one group of counters per step, so that nothing is multiplexed.
 
 use super::findings::Counters;
+use super::operator_counts::{Counted, OperatorCounts, flops_so_far};
 use crate::measure::counters::tables::{self, FIXED, SOFTWARE};
-use crate::measure::counters::{Counter, Counting, Group, Missing, Processor, Reading, selftest};
+use crate::measure::counters::{Counter, Counting, Group, Missing, Processor, Reading};
 use crate::measure::process;
-use crate::suites::Context;
+use crate::model::{Observer, Unobserved};
+use crate::suites::{Context, known_work};
 
 /// Quantities that a reader looks for on every machine.
 const EXPECTED: [&str; 5] = [
@@ -15,8 +17,10 @@ const EXPECTED: [&str; 5] = [
     "l3_misses",
 ];
 
-/// Counts one step per group of counters that this machine has; `step` does one training step.
-pub(super) fn count(context: &Context, mut step: impl FnMut()) -> Counters {
+const SWITCHED_OFF: &str = "hardware counters are switched off by --counters off";
+
+/// Counts one step per group of counters that this machine has; `step` does one training step under an observer.
+pub(super) fn count(context: &Context, mut step: impl FnMut(&mut dyn Observer)) -> Counters {
     let mut counters = Counters::default();
     let threads = match process::threads() {
         Ok(threads) => threads,
@@ -39,27 +43,23 @@ pub(super) fn count(context: &Context, mut step: impl FnMut()) -> Counters {
     let mut pass = |group: &'static Group| {
         let mut counting = Counting::open(group, &threads);
         counting.start();
-        step();
+        step(&mut Unobserved);
         counting.stop()
     };
     counters.readings = pass(&SOFTWARE);
     if !context.experiment.counters {
         counters.missing = EXPECTED
             .iter()
-            .map(|name| {
-                (
-                    *name,
-                    "hardware counters are switched off by --counters off".to_string(),
-                )
-            })
+            .map(|name| (*name, SWITCHED_OFF.to_string()))
             .collect();
+        counters.operators = Err(SWITCHED_OFF.into());
         return counters;
     }
     let processor = Processor::here();
     let groups = groups(&processor);
     let doubts = threads
         .first()
-        .map(|own| selftest::doubts(&groups, *own))
+        .map(|own| known_work::doubts(context.machine, &groups, *own))
         .unwrap_or_default();
     for group in groups {
         if context.stopped() {
@@ -78,7 +78,38 @@ pub(super) fn count(context: &Context, mut step: impl FnMut()) -> Counters {
         );
     }
     counters.missing = unknown(&counters.readings, &processor);
+    counters.operators = operators(&counters.readings, &processor, &threads, step);
     counters
+}
+
+/// The arithmetic of each operator in one more step, where the counters of arithmetic are believed.
+fn operators(
+    readings: &[Reading],
+    processor: &Processor,
+    threads: &[u32],
+    mut step: impl FnMut(&mut dyn Observer),
+) -> Result<Vec<Counted>, String> {
+    let arithmetic = |group: &&'static Group| {
+        let mut counters = group.counters.iter();
+        counters.all(|counter| counter.unit == "FLOP")
+    };
+    let group = groups(processor).into_iter().find(arithmetic);
+    let Some(group) = group else {
+        let processor = processor.to_string();
+        return Err(Missing::NoTable { processor }.to_string());
+    };
+    for counter in group.counters {
+        let reading = readings
+            .iter()
+            .find(|reading| reading.counter.name == counter.name);
+        let tally = reading.map_or(Err(Missing::NotOffered), |reading| reading.tally.clone());
+        tally.map_err(|missing| missing.to_string())?;
+    }
+    let mut counting = Counting::open(group, threads);
+    counting.start();
+    let mut watcher = OperatorCounts::new(|| flops_so_far(&mut counting));
+    step(&mut watcher);
+    watcher.finish().map_err(|missing| missing.to_string())
 }
 
 /// The groups of this CPU: cycles and instructions, and those of its table.
@@ -160,7 +191,7 @@ mod tests {
             let experiment = experiment(tried);
             let context = Context::new(&machine, &experiment, &clock, &host);
             let mut steps = 0;
-            let counters = count(&context, || {
+            let counters = count(&context, |_| {
                 steps += 1;
                 std::hint::black_box(vec![1u8; 1 << 20]);
             });
@@ -198,7 +229,7 @@ mod tests {
         };
         let missing = Missing::Unbelievable {
             counted: 0,
-            expected: 9,
+            happened: 9,
         };
         assert_eq!(
             doubted(reading.clone(), &[(counter, missing.clone())]).tally,

@@ -9,6 +9,7 @@ use crate::measure::clock::{Clock, Ticks};
 use crate::measure::neighbours::{Load, Neighbours};
 use crate::measure::session::{self, Arms, Phase, Plan as SessionPlan, WarmUp};
 use crate::measure::{frequency, process, taken};
+use crate::model::Observer;
 use crate::parallel::Pool;
 use crate::suites::ceilings::arithmetic::Peak;
 use crate::suites::{Case, Context, Effort, SuiteError};
@@ -60,7 +61,7 @@ pub(super) fn measure(
     let mut validation: Vec<(usize, f64)> = Vec::new();
     validation.extend(steps.validate(context));
     let (disturbance, neighbours) = rounds(context, case, &mut steps, budget);
-    let counters = counting::count(context, || steps.plain_step());
+    let counters = counting::count(context, |observer| steps.plain_step(observer));
     validation.extend(steps.validate(context));
     Ok(Findings {
         case: case.name.clone(),
@@ -262,20 +263,26 @@ impl<'a> Steps<'a> {
 
     /// The next step of the run on whatever team the trainer has.
     fn step(&mut self) {
-        let step = self.losses.len();
-        self.dataset.fill(step, &mut self.batch);
-        let rate = self.learning_rate * ((step + 1) as f32 / RISING as f32).min(1.0);
+        let rate = self.prepare();
         let report = self.trainer.step(&self.batch, rate, &mut self.observer);
         self.losses.push(report.loss);
     }
 
     /// A step on the largest team, for counters.
-    fn plain_step(&mut self) {
+    fn plain_step(&mut self, observer: &mut dyn Observer) {
         if let Some(team) = self.arms.last() {
             self.trainer.use_pool(Arc::clone(&team.pool));
         }
-        self.step();
-        self.observer.take();
+        let rate = self.prepare();
+        let report = self.trainer.step(&self.batch, rate, observer);
+        self.losses.push(report.loss);
+    }
+
+    /// Fills the batch of the next step: the learning rate that it takes.
+    fn prepare(&mut self) -> f32 {
+        let step = self.losses.len();
+        self.dataset.fill(step, &mut self.batch);
+        self.learning_rate * ((step + 1) as f32 / RISING as f32).min(1.0)
     }
 
     /// The step reached and the mean loss of a few validation batches; `None` without a validation part or if the user stopped.

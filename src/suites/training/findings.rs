@@ -1,5 +1,6 @@
 //! What one case gave, before it becomes metrics: plain numbers, so that every formula can be tested without training.
 
+use super::operator_counts::Counted;
 use super::operator_times::Entry;
 use crate::kernels::Cost;
 use crate::measure::counters::Reading;
@@ -45,11 +46,23 @@ pub(super) struct Memory {
 }
 
 /// One pass of counters over one step.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Counters {
     pub(super) readings: Vec<Reading>,
+    /// FLOP of each operator and pass of one step on the most threads, or why they were not counted.
+    pub(super) operators: Result<Vec<Counted>, String>,
     /// Quantities that nobody counts here, with the reason.
     pub(super) missing: Vec<(&'static str, String)>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            readings: Vec::new(),
+            operators: Err("no step was counted".into()),
+            missing: Vec::new(),
+        }
+    }
 }
 
 /// All of a case.

@@ -9,6 +9,7 @@ mod course;
 mod findings;
 mod ledger;
 mod model_flops;
+mod operator_counts;
 mod operator_times;
 mod operators;
 mod others;

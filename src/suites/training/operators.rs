@@ -4,6 +4,7 @@ use super::attribution::{self, Part, Step};
 use super::findings::{Arm, Findings, OperatorSeconds};
 use super::model_flops::Sizes;
 use super::others::Others;
+use super::records::flops::{self, Three};
 use crate::record;
 use crate::stats::Interval;
 use crate::suites::Recorder;
@@ -164,6 +165,17 @@ fn losses(recorder: &mut Recorder, findings: &Findings, arm: &Arm) {
     }
     for (reason, why) in others.unknown() {
         recorder.missing(&lost(reason), quantity::SHARE_OF_STEP, why);
+    }
+    if widest {
+        for part in &parts {
+            let three = Three {
+                operator: part.operator,
+                pass: part.pass,
+                model: part.model_flops,
+                declared: part.cost.flops,
+            };
+            flops::record(recorder, findings, arm.threads, &three);
+        }
     }
     let traffic: f64 = parts.iter().map(|part| part.cost.bytes()).sum();
     let subject = format!("training.{}.t{}", findings.case, arm.threads);

@@ -1,12 +1,13 @@
 //! Cycles and instructions: the two generic hardware counters that mean the same on every CPU.
 
-use crate::measure::counters::event::{Counter, Event, Floor, Group};
+use crate::measure::counters::event::{Counter, Event, Group, Known};
 use perf_event_open_sys::bindings as perf;
 
 const fn counter(
     name: &'static str,
     config: u32,
     unit: &'static str,
+    known: Known,
     why: &'static str,
 ) -> Counter {
     Counter {
@@ -15,7 +16,7 @@ const fn counter(
         unit,
         weight: 1.0,
         why,
-        floor: Floor::EachAddition,
+        known,
     }
 }
 
@@ -27,12 +28,14 @@ pub static FIXED: Group = Group {
             "cycles",
             perf::PERF_COUNT_HW_CPU_CYCLES,
             "cycles",
+            Known::Cycles,
             "core clock while the thread ran; over task_clock it gives the frequency",
         ),
         counter(
             "instructions",
             perf::PERF_COUNT_HW_INSTRUCTIONS,
             "count",
+            Known::Instructions,
             "instructions retired; over cycles it tells how full the core was",
         ),
     ],

@@ -5,6 +5,7 @@
 
 mod fixed;
 mod ice_lake;
+mod ice_lake_server;
 mod skylake_server;
 mod software;
 mod zen;
@@ -29,6 +30,8 @@ pub struct Table {
 pub const TABLES: &[Table] = &[
     ice_lake::TABLE,
     skylake_server::TABLE,
+    ice_lake_server::ICE_LAKE,
+    ice_lake_server::SAPPHIRE_RAPIDS,
     zen::ZEN_2,
     zen::ZEN_3,
     zen::ZEN_4,
@@ -65,6 +68,11 @@ mod tests {
             name("GenuineIntel", 6, 0x55),
             Some("Skylake and Cascade Lake server")
         );
+        assert_eq!(name("GenuineIntel", 6, 0x6a), Some("Ice Lake server"));
+        assert_eq!(
+            name("GenuineIntel", 6, 0x8f),
+            Some("Sapphire and Emerald Rapids")
+        );
         assert_eq!(name("AuthenticAMD", 0x17, 0x31), Some("Zen 2"));
         assert_eq!(name("AuthenticAMD", 0x19, 0x01), Some("Zen 3"));
         assert_eq!(name("AuthenticAMD", 0x19, 0x21), Some("Zen 3"));
@@ -79,8 +87,14 @@ mod tests {
         for table in TABLES {
             let mut names = HashSet::new();
             for group in table.groups {
+                // Slots and their four metrics have counters of their own.
+                let most = if group.counters[0].unit == "slots" {
+                    5
+                } else {
+                    4
+                };
                 assert!(
-                    (1..=4).contains(&group.counters.len()),
+                    (1..=most).contains(&group.counters.len()),
                     "{}: {}",
                     table.name,
                     group.name

@@ -3,7 +3,7 @@
 
 use super::Table;
 use super::ice_lake::FLOPS;
-use crate::measure::counters::event::{Counter, Floor, Group, intel};
+use crate::measure::counters::event::{Counter, Group, Known, intel};
 
 pub(super) const TABLE: Table = Table {
     name: "Skylake and Cascade Lake server",
@@ -15,7 +15,7 @@ pub(super) const TABLE: Table = Table {
 const fn row(
     name: &'static str,
     code: (u64, u64, u64),
-    floor: Floor,
+    known: Known,
     why: &'static str,
 ) -> Counter {
     Counter {
@@ -24,14 +24,14 @@ const fn row(
         unit: "count",
         weight: 1.0,
         why,
-        floor,
+        known,
     }
 }
 
 const fn cycles(name: &'static str, code: (u64, u64, u64), why: &'static str) -> Counter {
     Counter {
         unit: "cycles",
-        ..row(name, code, Floor::Nothing, why)
+        ..row(name, code, Known::Nothing, why)
     }
 }
 
@@ -41,25 +41,25 @@ const CACHES: Group = Group {
         row(
             "l1d_misses",
             (0x51, 0x01, 0),
-            Floor::EachLine,
+            Known::LinesIntoL1,
             "L1D.REPLACEMENT: lines brought into L1, prefetches included; 64 bytes each",
         ),
         row(
             "l2_misses",
             (0xf1, 0x1f, 0),
-            Floor::EachLine,
+            Known::LinesIntoL2,
             "L2_LINES_IN.ALL: lines brought into L2, prefetches included; 64 bytes each",
         ),
         row(
             "l3_accesses",
             (0x2e, 0x4f, 0),
-            Floor::Something,
+            Known::Something,
             "LONGEST_LAT_CACHE.REFERENCE: lines asked of L3, not all of them",
         ),
         row(
             "l3_misses",
             (0x2e, 0x41, 0),
-            Floor::Nothing,
+            Known::Nothing,
             "LONGEST_LAT_CACHE.MISS: lines that L3 lacked, its own prefetches excluded",
         ),
     ],
@@ -97,19 +97,19 @@ const TLB: Group = Group {
         row(
             "dtlb_load_walks",
             (0x08, 0x0e, 0),
-            Floor::Nothing,
+            Known::Walks,
             "DTLB_LOAD_MISSES.WALK_COMPLETED: loads whose page was in no TLB",
         ),
         row(
             "dtlb_load_walks_2m",
             (0x08, 0x04, 0),
-            Floor::Nothing,
+            Known::Nothing,
             "DTLB_LOAD_MISSES.WALK_COMPLETED_2M_4M: of those, into large pages",
         ),
         row(
             "address_aliases",
             (0x07, 0x01, 0),
-            Floor::Nothing,
+            Known::Nothing,
             "LD_BLOCKS_PARTIAL.ADDRESS_ALIAS: loads that looked like a store 4 KB away",
         ),
     ],

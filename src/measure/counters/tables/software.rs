@@ -1,6 +1,6 @@
 //! The kernel's own counters: there on every machine, in every virtual machine.
 
-use crate::measure::counters::event::{Counter, Event, Floor, Group};
+use crate::measure::counters::event::{Counter, Event, Group, Known};
 use perf_event_open_sys::bindings as perf;
 
 const fn counter(
@@ -15,7 +15,7 @@ const fn counter(
         unit,
         weight: 1.0,
         why,
-        floor: Floor::Nothing,
+        known: Known::Nothing,
     }
 }
 

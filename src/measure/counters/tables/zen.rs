@@ -2,7 +2,7 @@
 //! Last-level caches are counted per core complex and system-wide only, so that lines from beyond the complex stand for L3 misses.
 
 use super::Table;
-use crate::measure::counters::event::{Counter, Floor, Group, Processor, amd};
+use crate::measure::counters::event::{Counter, Group, Known, Processor, amd};
 
 pub(super) const ZEN_2: Table = Table {
     name: "Zen 2",
@@ -26,14 +26,14 @@ fn is(cpu: &Processor, family: u8) -> bool {
     cpu.vendor == "AuthenticAMD" && cpu.family == family
 }
 
-const fn row(name: &'static str, code: (u64, u64), floor: Floor, why: &'static str) -> Counter {
+const fn row(name: &'static str, code: (u64, u64), known: Known, why: &'static str) -> Counter {
     Counter {
         name,
         event: amd(code.0, code.1),
         unit: "count",
         weight: 1.0,
         why,
-        floor,
+        known,
     }
 }
 
@@ -43,25 +43,25 @@ const FILLS: Group = Group {
         row(
             "l1d_misses",
             (0x44, 0xff),
-            Floor::EachLine,
+            Known::LinesIntoL1,
             "ls_any_fills_from_sys.all: lines brought into L1, prefetches included; 64 bytes each",
         ),
         row(
             "fills_from_complex",
             (0x44, 0x02),
-            Floor::Nothing,
+            Known::Nothing,
             "ls_any_fills_from_sys.local_ccx: from L3 or a neighbour's L2",
         ),
         row(
             "fills_from_memory",
             (0x44, 0x48),
-            Floor::Nothing,
+            Known::Nothing,
             "ls_any_fills_from_sys.dram_io_all: lines that L3 lacked, brought into L1",
         ),
         row(
             "dtlb_load_walks",
             (0x45, 0xf0),
-            Floor::Nothing,
+            Known::Walks,
             "ls_l1_d_tlb_miss.all_l2_miss: addresses that were in no TLB",
         ),
     ],
@@ -73,25 +73,25 @@ const FILLS_ZEN_2: Group = Group {
         row(
             "l1d_demand_misses",
             (0x43, 0x5b),
-            Floor::Something,
+            Known::Something,
             "ls_refills_from_sys: lines brought into L1 on demand, prefetches excluded",
         ),
         row(
             "fills_from_complex",
             (0x43, 0x02),
-            Floor::Nothing,
+            Known::Nothing,
             "ls_refills_from_sys.ls_mabresp_lcl_cache: from L3 or a neighbour's L2, on demand",
         ),
         row(
             "fills_from_memory",
             (0x43, 0x48),
-            Floor::Nothing,
+            Known::Nothing,
             "ls_refills_from_sys, both memories: lines that L3 lacked, on demand",
         ),
         row(
             "dtlb_load_walks",
             (0x45, 0xf0),
-            Floor::Nothing,
+            Known::Walks,
             "ls_l1_d_tlb_miss.all_l2_miss: addresses that were in no TLB",
         ),
     ],
@@ -103,19 +103,19 @@ const L2: Group = Group {
         row(
             "l2_demand_misses",
             (0x64, 0x08),
-            Floor::Something,
+            Known::Something,
             "l2_cache_req_stat.ls_rd_blk_c: requests of L1 that L2 lacked, its prefetches excluded",
         ),
         row(
             "l2_prefetches_from_l3",
             (0x71, 0xff),
-            Floor::Nothing,
+            Known::Nothing,
             "l2_pf_miss_l2_hit_l3: prefetches into L2 that L3 served",
         ),
         row(
             "l2_prefetches_from_memory",
             (0x72, 0xff),
-            Floor::Nothing,
+            Known::Nothing,
             "l2_pf_miss_l2_l3: prefetches into L2 that L3 lacked",
         ),
     ],
@@ -128,7 +128,7 @@ const FLOPS_ZEN_2: Group = Group {
         ..row(
             "flops",
             (0x03, 0xff),
-            Floor::Nothing,
+            Known::Flops,
             "fp_ret_sse_avx_ops.all: every precision and width; takes two counters",
         )
     }],
@@ -141,7 +141,7 @@ const FLOPS_ZEN_4: Group = Group {
         ..row(
             "flops",
             (0x03, 0x1f),
-            Floor::Nothing,
+            Known::Flops,
             "fp_ret_sse_avx_ops.all: every precision and width; takes two counters",
         )
     }],
@@ -153,25 +153,25 @@ const WIDTHS_ZEN_4: Group = Group {
         row(
             "operations_scalar",
             (0x08, 0x04),
-            Floor::Nothing,
+            Known::Nothing,
             "fp_ops_retired_by_width.scalar_uops_retired",
         ),
         row(
             "operations_128",
             (0x08, 0x08),
-            Floor::Nothing,
+            Known::Nothing,
             "fp_ops_retired_by_width.pack_128_uops_retired",
         ),
         row(
             "operations_256",
             (0x08, 0x10),
-            Floor::Nothing,
+            Known::Nothing,
             "fp_ops_retired_by_width.pack_256_uops_retired",
         ),
         row(
             "operations_512",
             (0x08, 0x20),
-            Floor::Nothing,
+            Known::Nothing,
             "fp_ops_retired_by_width.pack_512_uops_retired",
         ),
     ],

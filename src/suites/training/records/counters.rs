@@ -1,5 +1,6 @@
 //! Counters of one step, and who else used the machine.
 
+use crate::measure::counters::formulas::FORMULAS;
 use crate::measure::counters::{Counter, Reading, Scope, Tally};
 use crate::measure::neighbours::Load;
 use crate::record::Better;
@@ -33,7 +34,22 @@ pub(super) fn record(recorder: &mut Recorder, findings: &Findings) {
     for (name, reason) in &findings.counters.missing {
         recorder.missing(&subject, counted(name, "count"), reason.clone());
     }
+    derived(recorder, &findings.counters.readings, &subject);
     disturbance(recorder, findings, &subject);
+}
+
+/// What several counts say together.
+fn derived(recorder: &mut Recorder, readings: &[Reading], subject: &str) {
+    for formula in FORMULAS {
+        let quantity = counted(formula.name, formula.unit);
+        match formula.of(readings) {
+            Some(Ok(value)) => recorder.computed(subject, quantity, value, formula.how),
+            Some(Err(missing)) => {
+                recorder.missing(subject, quantity, format!("{missing} ({})", formula.how))
+            }
+            None => {}
+        }
+    }
 }
 
 fn counted(name: &'static str, unit: &'static str) -> Quantity {

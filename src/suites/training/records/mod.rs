@@ -1,6 +1,7 @@
 //! A case's findings as metrics and curves, one file per subject; speed and frequency here.
 
 mod counters;
+pub(super) mod flops;
 mod learning;
 mod memory;
 mod scaling;
