@@ -10,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 use loopos::kernels::{Isa, vec};
 use loopos::measure::clock::Clock;
 use loopos::measure::session::{Arms, Phase, Plan, WarmUp, run_interleaved};
-use loopos::stats::compare::{Comparison, Verdict, paired};
-use loopos::stats::recurrence::recurring;
+use loopos::stats::compare::{Comparison, paired};
+use loopos::stats::recurrence::{Verdict, recurring};
 
 /// Processes of a verdict, and pairs of a process.
 const PROCESSES: usize = 6;

@@ -3,7 +3,20 @@
 //! Within one process everything that its memory layout favours is favoured in every pair, so that a narrow interval may be narrow
 //! around the wrong value; another process is laid out anew. Each process votes, and all but one must agree.
 
-use super::compare::{Comparison, Verdict};
+use super::compare::Comparison;
+
+/// What several processes say of two arms.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// The second arm is faster by more than the gate.
+    Faster,
+    /// It is slower by more than the gate.
+    Slower,
+    /// They differ by less than the gate.
+    Same,
+    /// The processes disagree: more of them are needed.
+    Undecided,
+}
 
 /// Processes that a verdict needs: of fewer, chance alone makes all but one agree too often.
 pub const FEWEST: usize = 5;
