@@ -9,6 +9,9 @@ use crate::report::values::{self, isa, many};
 use crate::report::view::{Input, View, at_threads, points};
 use crate::units::digits;
 
+/// What a cell shows, and the instruction set that it comes from.
+type Cell = (String, String);
+
 /// The row of the list.
 pub(super) const CHART: Chart = Chart {
     id: "streams",
@@ -130,7 +133,7 @@ fn levels(view: &View<'_>) -> Markup {
             (past, format!("{operation}, non-temporal")),
         ]
     });
-    let rows: Vec<(String, Vec<Option<(String, String)>>)> = rows
+    let rows: Vec<(String, Vec<Option<Cell>>)> = rows
         .map(|(name, label)| (label, LEVELS.map(|(level, _)| cell(&name, level)).to_vec()))
         .filter(|(_, cells)| cells.iter().any(Option::is_some))
         .collect();
