@@ -1,5 +1,6 @@
 """Runs that are killed: at every system call that touches their folder, and at random moments."""
 
+import collections
 import random
 import signal
 import time
@@ -10,13 +11,18 @@ CALLS = ("openat", "mkdir", "write", "ftruncate", "fsync", "rename", "unlink", "
 
 
 def calls_into(place, run, call):
-    """The numbers, from one on, of the calls of this name that concern the folder of a run."""
+    """The numbers, from one on, of the calls of this name that concern the folder of a run; strace counts each thread's own."""
     log = place.path("log")
     done = place.run(["strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={call}", *place.train(run)])
     assert done.returncode == 0, said(done)
-    lines = [line for line in log.read_text(errors="replace").splitlines() if f"{call}(" in line]
+    lines = [line.partition(" ") for line in log.read_text(errors="replace").splitlines() if f"{call}(" in line]
     place.remove(run)
-    return [number for number, line in enumerate(lines, 1) if f"/{run}" in line or f'"{run}' in line]
+    counts, found = collections.Counter(), set()
+    for thread, _, line in lines:
+        counts[thread] += 1
+        if f"/{run}" in line or f'"{run}' in line:
+            found.add(counts[thread])
+    return sorted(found)
 
 
 def go_on(place, run, wanted):
@@ -35,8 +41,9 @@ def at_every_call(place, _count):
     for call in CALLS:
         for number in calls_into(place, "killed", call):
             inject = f"inject={call}:signal=SIGKILL:when={number}"
-            place.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject, *place.train("killed")])
-            yield f"{call} {number}", go_on(place, "killed", wanted)
+            done = place.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject, *place.train("killed")])
+            missed = None if done.returncode == -signal.SIGKILL else f"not killed: {said(done)}"
+            yield f"{call} {number}", missed or go_on(place, "killed", wanted)
             place.remove("killed")
 
 
