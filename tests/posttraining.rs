@@ -50,7 +50,7 @@ fn a_model_is_taught_stopped_resumed_and_asked() {
     let place = place();
     let whole = output(teach(&place, &[]), 0);
     assert!(
-        stderr(&whole).contains("57 examples to learn, 3 held out"),
+        stderr(&whole).contains("54 examples to learn, 6 held out"),
         "{}",
         stderr(&whole)
     );
@@ -72,7 +72,7 @@ fn a_model_is_taught_stopped_resumed_and_asked() {
         "problem   ",
         "response  ",
         "the answer is ",
-        "problems       3",
+        "problems       6",
         "exact answers  ",
     ] {
         assert!(stdout.contains(part), "{part} is not in {stdout}");
