@@ -22,7 +22,9 @@ fn kept() -> BTreeMap<String, Run> {
             .flatten()
             .map(|entry| entry.unwrap().path())
     };
-    for machine in folders(root().join("reports")) {
+    // `latest` and `runs` are of whoever works here: not kept.
+    let own = |path: &PathBuf| ["latest", "runs"].iter().any(|own| path.ends_with(own));
+    for machine in folders(root().join("reports")).filter(|path| !own(path)) {
         for folder in folders(machine) {
             let Ok(text) = fs::read_to_string(folder.join("run.json")) else {
                 continue;
