@@ -119,17 +119,17 @@ fn record(context: &mut Context, load: PowerLoad, hertz: &[f64]) {
         ("return", "back to scalar code", after),
     ];
     for (name, what, windows) in switches {
-        let subject = format!("{subject}.{name}.t1");
+        let subject = |what: &str| format!("{subject}.{name}.{what}.t1");
         let Some(switch) = settle(windows) else {
             let reason =
                 "the frequency did not come to rest within 1.5 ms: something else changes it";
-            recorder.missing(&subject, SECONDS, reason);
+            recorder.missing(&subject("settled"), SECONDS, reason);
             continue;
         };
         let how = format!(
             "median of the last windows of 6 us after the switch {what}, over the repetitions"
         );
-        recorder.reading(&subject, GHZ, switch.level / 1e9, how);
+        recorder.reading(&subject("level"), GHZ, switch.level / 1e9, how);
         let change = switch.level / base - 1.0;
         let seen = match change.abs() < SAME {
             true => "no other frequency than before".to_owned(),
@@ -139,12 +139,12 @@ fn record(context: &mut Context, load: PowerLoad, hertz: &[f64]) {
             "from the switch {what} until the frequency stays within 1 % of its level; {seen}"
         );
         let seconds = switch.windows as f64 * WINDOW;
-        recorder.reading(&format!("{subject}.settled"), SECONDS, seconds, how);
+        recorder.reading(&subject("settled"), SECONDS, seconds, how);
         let how = format!(
             "work that was lost after the switch {what}, against work at the level that follows"
         );
         let seconds = switch.lost * WINDOW;
-        recorder.computed(&format!("{subject}.lost"), SECONDS, seconds, how);
+        recorder.computed(&subject("lost"), SECONDS, seconds, how);
     }
     let drawn = hertz[BEFORE - DRAWN..].iter().zip(0..);
     let points = drawn.map(|(hertz, place)| {
