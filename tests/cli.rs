@@ -166,11 +166,17 @@ fn a_configuration_that_is_wrong_is_refused_by_its_key() {
 fn a_method_that_does_not_exist_yet_says_so() {
     let place = Workplace::new();
     let stderr = refused(
-        place.loopos(&["train", "--config", "rlhf_training"]),
+        place.loopos(&[
+            "train",
+            "--config",
+            "config.json",
+            "--set",
+            "computation.method=masked_lm",
+        ]),
         1,
         &["does not exist yet"],
     );
-    assert!(stderr.contains("rlhf"), "{stderr}");
+    assert!(stderr.contains("masked_lm"), "{stderr}");
 }
 
 #[test]

@@ -24,11 +24,18 @@ fn stderr(output: &Output) -> String {
 /// A pretrained model in `run`, and a configuration that teaches it in `lessons.json`.
 fn place() -> Workplace {
     let place = Workplace::new();
-    output(place.train("run", &["--set", "training.max_steps=3"]), 0);
+    let long = [
+        "--set",
+        "training.max_steps=3",
+        "--set",
+        "training.max_length=24",
+    ];
+    output(place.train("run", &long), 0);
     let text = fs::read_to_string(place.path("config.json")).unwrap();
     let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
     config["computation"] = serde_json::json!({"mode": "posttraining", "method": "chain_of_thought", "description": "a test"});
     config["training"]["max_steps"] = 12.into();
+    config["training"]["max_length"] = 24.into();
     config["data"] = serde_json::json!({"pretrained_weights": "run", "output_dir": "taught"});
     config["posttraining"] = serde_json::json!({"examples": 60, "difficulty": 1});
     fs::write(place.path("lessons.json"), config.to_string()).unwrap();
@@ -141,9 +148,116 @@ fn what_does_not_fit_is_refused_and_what_is_left_out_is_counted() {
     for part in [
         "some.jsonl: 1 line left out",
         "some.jsonl:2: `reasoning` is missing",
-        "1 of 3 examples are longer than training.max_length 16",
+        "1 of 3 examples are longer than training.max_length 24",
         "2 examples to learn",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
+}
+
+/// `loopos train` by preferences or rewards, from a taught model, in two steps.
+fn reinforce(place: &Workplace, out: &str, settings: &[&str]) -> Command {
+    let mut command = teach(place, &["--init", "taught", "--out", out]);
+    let usual = [
+        "computation.method=rlhf",
+        "training.max_steps=2",
+        "posttraining.rollouts=8",
+        "posttraining.response_length=12",
+    ];
+    for setting in usual.iter().chain(settings) {
+        command.args(["--set", setting]);
+    }
+    command
+}
+
+#[test]
+fn preferences_and_rewards_teach_and_runs_go_on_to_the_same_bits() {
+    let place = place();
+    output(teach(&place, &[]), 0);
+    let reward = output(
+        reinforce(&place, "reward", &["posttraining.algorithm=reward_model"]),
+        0,
+    );
+    assert!(stderr(&reward).contains("accuracy "), "{}", stderr(&reward));
+    let ways = [
+        ("dpo", vec!["posttraining.algorithm=dpo"]),
+        (
+            "ppo",
+            vec![
+                "posttraining.reward_model=reward",
+                "posttraining.target_kl=0.001",
+            ],
+        ),
+        (
+            "grpo",
+            vec!["posttraining.algorithm=grpo", "posttraining.group_size=4"],
+        ),
+    ];
+    for (name, settings) in ways {
+        output(reinforce(&place, name, &settings), 0);
+        let parts = format!("{name}-parts");
+        let one: Vec<&str> = [&settings[..], &["training.max_steps=1"]].concat();
+        output(reinforce(&place, &parts, &one), 0);
+        let mut rest = reinforce(&place, &parts, &settings);
+        rest.arg("--resume");
+        output(rest, 0);
+        assert!(
+            model(&place.path(name)) == model(&place.path(&parts)),
+            "{name}: weights differ"
+        );
+    }
+    let log = fs::read_to_string(place.path("ppo/metrics.jsonl")).unwrap();
+    for figure in [
+        "reward",
+        "rule_reward",
+        "kl",
+        "entropy",
+        "clip_fraction",
+        "rollout_tokens_per_second",
+    ] {
+        assert!(
+            log.contains(&format!("\"{figure}\":")),
+            "{figure} is not in {log}"
+        );
+    }
+    let asked = output(place.loopos(&["eval", "--model", "ppo"]), 0);
+    assert!(String::from_utf8_lossy(&asked.stdout).contains("exact answers"));
+}
+
+#[test]
+fn what_cannot_be_judged_is_refused() {
+    let place = place();
+    output(teach(&place, &[]), 0);
+    let refused = |settings: &[&str], part: &str| {
+        let text = stderr(&output(reinforce(&place, "refused", settings), 2));
+        assert!(text.contains(part), "{part} is not in {text}");
+    };
+    fs::write(
+        place.path("pairs.jsonl"),
+        r#"{"prompt": "1", "chosen": "2", "rejected": "3"}"#,
+    )
+    .unwrap();
+    refused(
+        &[
+            "data.preference_data=pairs.jsonl",
+            "training.validation_split=0",
+        ],
+        "no rule can judge",
+    );
+    refused(
+        &["posttraining.reward_model=taught"],
+        "the model in taught gives no rewards",
+    );
+    refused(
+        &["posttraining.reward_model=nowhere"],
+        "nowhere has no trained model",
+    );
+    refused(
+        &["posttraining.rollouts=9"],
+        "must be a multiple of training.batch_size 4",
+    );
+    refused(
+        &["posttraining.reward=model"],
+        "name the folder of a trained reward model",
+    );
 }

@@ -29,7 +29,7 @@ use crate::train::state::{Identity, NO_TOKENIZER, State};
 use crate::train::task::Task;
 use crate::train::{Dataset, Optimizer, Plan, Trainer};
 use crate::units::{Bytes, grouped};
-pub(crate) use examples::{is_bare, worked};
+pub(crate) use examples::{is_bare, is_ruled, worked};
 pub(crate) use material::{Material, material};
 pub(crate) use settings::settings;
 
@@ -121,7 +121,7 @@ fn start(
         key,
         unigram_entropy,
         ..
-    } = material(config, workers, vocabulary)?;
+    } = material(config, workers, plan, vocabulary)?;
     crate::tensor::return_freed_memory();
     let now = identity(config, workers, tokenizer.as_ref(), &key);
     let state = state(now, newest.as_ref())?;
@@ -224,14 +224,15 @@ pub(crate) fn dataset(config: &Config, tokens: Tokens) -> Result<Dataset, Failur
 /// The sizes of the configuration, on these workers.
 pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
     let training = &config.training;
-    let (batch, length) = (training.batch_size, training.max_length);
+    // A pair is two sequences side by side.
+    let sequences = if config.has_pairs() { 2 } else { 1 };
+    let (batch, length) = (sequences * training.batch_size, training.max_length);
+    let automatic = || Plan::automatic_micro_batch(training.batch_size, sequences * length);
     Plan {
         shape: shape(config),
         batch,
         length,
-        micro_batch: training
-            .micro_batch
-            .unwrap_or_else(|| Plan::automatic_micro_batch(batch, length)),
+        micro_batch: sequences * training.micro_batch.unwrap_or_else(automatic),
         optimizer: Optimizer {
             beta1: training.beta1 as f32,
             beta2: training.beta2 as f32,

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::train::metrics_log::{StepRecord, ValidationRecord};
 use crate::train::run::Events;
-use crate::units::{Seconds, digits};
+use crate::units::{Ratio, Seconds, digits};
 
 const TEMPLATE: &str = "{bar:24} step {pos}/{len}  {msg}  {eta} left";
 
@@ -28,6 +28,8 @@ pub(crate) struct Progress {
     speed: Option<f64>,
     loss: f64,
     validation: Option<f64>,
+    /// Reward and divergence of the newest step, where it has them.
+    reward: String,
 }
 
 impl Progress {
@@ -50,6 +52,7 @@ impl Progress {
             speed: None,
             loss: f64::NAN,
             validation: None,
+            reward: String::new(),
         }
     }
 
@@ -67,7 +70,7 @@ impl Progress {
         let speed = self
             .speed
             .map_or_else(String::new, |speed| format!("  {} tokens/s", digits(speed)));
-        format!("loss {:.4}{validation}{speed}", self.loss)
+        format!("loss {:.4}{}{validation}{speed}", self.loss, self.reward)
     }
 
     /// A line above the bar, or on its own.
@@ -88,6 +91,9 @@ impl Events for Progress {
             self.line(&format!("step {step}: loss {loss:.4}, left out: {reason}"));
         } else {
             self.loss = record.loss;
+        }
+        if let (Some(reward), Some(kl)) = (record.figures.get("reward"), record.figures.get("kl")) {
+            self.reward = format!("  reward {reward:.3}  kl {kl:.3}");
         }
         let speed = self.speed.map_or(record.tokens_per_second, |speed| {
             speed * (1.0 - NEWEST) + record.tokens_per_second * NEWEST
@@ -116,8 +122,11 @@ impl Events for Progress {
         self.validation = Some(record.validation_loss);
         let (step, loss) = (record.step, record.validation_loss);
         self.line(&format!(
-            "step {step}: validation loss {loss:.4}, perplexity {}",
-            digits(loss.exp())
+            "step {step}: validation loss {loss:.4}, {}",
+            match record.validation_accuracy {
+                Some(share) => format!("accuracy {}", Ratio(share)),
+                None => format!("perplexity {}", digits(loss.exp())),
+            }
         ));
     }
 

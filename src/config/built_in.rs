@@ -1,7 +1,7 @@
 //! The configurations of `configs/`, compiled in, so that the program knows them from any folder.
 
 /// Name and JSON text of each: pretraining, then what starts from it.
-pub const BUILT_IN: [(&str, &str); 6] = [
+pub const BUILT_IN: [(&str, &str); 7] = [
     (
         "autoregressive_training_small",
         include_str!("../../configs/autoregressive_training_small.json"),
@@ -21,6 +21,10 @@ pub const BUILT_IN: [(&str, &str); 6] = [
     (
         "chain_of_thought",
         include_str!("../../configs/chain_of_thought.json"),
+    ),
+    (
+        "rlhf_training_small",
+        include_str!("../../configs/rlhf_training_small.json"),
     ),
     (
         "rlhf_training",

@@ -138,6 +138,14 @@ impl Config {
         self.posttraining.algorithm(&self.computation)
     }
 
+    /// Whether the batches are of pairs.
+    pub fn has_pairs(&self) -> bool {
+        matches!(
+            self.algorithm(),
+            Some(Algorithm::RewardModel | Algorithm::Dpo)
+        )
+    }
+
     /// Whether the model has a scalar head: a reward or a value for each token.
     pub fn has_scalar_head(&self) -> bool {
         matches!(
@@ -149,7 +157,7 @@ impl Config {
     /// Whether the method can be run by this version; nothing pretends.
     pub fn method_ready(&self) -> Result<(), MethodMissing> {
         match self.computation.method {
-            Method::Autoregressive | Method::ChainOfThought => Ok(()),
+            Method::Autoregressive | Method::ChainOfThought | Method::Rlhf => Ok(()),
             method => Err(MethodMissing { method }),
         }
     }
@@ -170,7 +178,7 @@ impl Config {
 /// The configuration is valid, and what it asks for does not exist yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "the method {method} does not exist yet: this version trains `autoregressive` and `chain_of_thought`"
+    "the method {method} does not exist yet: this version trains `autoregressive`, `chain_of_thought` and `rlhf`"
 )]
 pub struct MethodMissing {
     /// The method asked for.

@@ -23,12 +23,16 @@ pub use generate::Generator;
 pub use kv_cache::{KvCache, Weights};
 pub use observer::{Observer, Operator, Pass, Unobserved};
 pub use ops::dropout::Dropout;
+pub use ops::head::Weighting;
 pub use packed::Packed;
 pub use parameters::{Layer, Layout, Parameters, TensorInfo};
 pub use sample::Sampling;
 pub use shape::{Shape, ShapeError};
 pub use switches::Switches;
-pub use transformer::{Tokens, Workspace, backward_and_loss, evaluate, forward, logits};
+pub use transformer::{
+    Derivatives, Outcomes, Tokens, Workspace, backward_and_loss, evaluate, forward, logits,
+    outcomes,
+};
 
 use crate::kernels::{Isa, Team, gemm::Caches};
 

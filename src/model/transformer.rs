@@ -7,8 +7,8 @@ use super::{
     ops::{
         dropout::{Dropout, Site},
         embedding,
-        head::{Head, HeadGradients},
-        layernorm, linear,
+        head::{Head, HeadGradients, Weighting},
+        layernorm, linear, scalar_head,
     },
 };
 use crate::kernels::{attention::Heads, gemm::Epilogue};
@@ -139,10 +139,61 @@ pub fn evaluate(
         tokens,
         &mut scratch.logits,
         &mut scratch.losses,
+        &mut [],
         &mut scratch.gemm,
         scratch.chunk,
     );
     head.run(compute, None, observer)
+}
+
+/// What a model says of each token of a micro-batch; 0 where a target is ignored.
+#[derive(Debug)]
+pub struct Outcomes<'a> {
+    /// Cross-entropy of the target, its log-probability's opposite: rows.
+    pub losses: &'a mut [f32],
+    /// Entropy of what the target is drawn from: rows.
+    pub entropies: &'a mut [f32],
+    /// The number that the scalar head gives, at ignored targets too: rows. 0 without such a head.
+    pub values: &'a mut [f32],
+}
+
+/// What a model whose forward pass was run says of each token.
+pub fn outcomes(
+    compute: &Compute<'_>,
+    shape: &Shape,
+    parameters: &Parameters,
+    work: &mut Workspace<'_>,
+    tokens: &Tokens<'_>,
+    found: &mut Outcomes<'_>,
+    observer: &mut dyn Observer,
+) {
+    let (activations, scratch) = (&*work.activations, &mut *work.scratch);
+    let (rows, d) = (tokens.inputs.len(), shape.d_model);
+    let head = head(
+        shape,
+        work.packed,
+        activations,
+        tokens,
+        &mut scratch.logits,
+        found.losses,
+        found.entropies,
+        &mut scratch.gemm,
+        scratch.chunk,
+    );
+    head.run(compute, None, observer);
+    match &parameters.layout.score {
+        None => found.values.fill(0.0),
+        Some(weight) => observed(
+            observer,
+            Operator::Head,
+            Pass::Forward,
+            scalar_head::cost(rows, d),
+            || {
+                let hidden = &activations.ln_f[..rows * d];
+                scalar_head::forward(compute, hidden, parameters.at(weight), found.values);
+            },
+        ),
+    }
 }
 
 /// Appends the logits of a micro-batch whose forward pass was run, rows x V.
@@ -185,6 +236,7 @@ fn head<'a>(
     tokens: &Tokens<'a>,
     logits: &'a mut [f32],
     losses: &'a mut [f32],
+    entropies: &'a mut [f32],
     workspace: &'a mut [f32],
     chunk: usize,
 ) -> Head<'a> {
@@ -194,14 +246,34 @@ fn head<'a>(
         weight: packed.head(),
         logits,
         losses,
+        entropies,
         workspace,
         chunk,
         vocab_size: shape.vocab_size,
     }
 }
 
-/// The sum of the losses of a micro-batch whose forward pass was run, and its gradients: every token's loss counts `scale`, and
-/// `gradients` are added to.
+/// How a loss depends on what a model says of each token.
+#[derive(Clone, Copy, Debug)]
+pub struct Derivatives<'a> {
+    /// By cross-entropies and entropies.
+    pub weighting: Weighting<'a>,
+    /// By the numbers of the scalar head: rows, or none where the loss does not depend on them.
+    pub values: &'a [f32],
+}
+
+impl Derivatives<'_> {
+    /// The cross-entropy of every target counts `scale`.
+    pub fn equal(scale: f32) -> Derivatives<'static> {
+        Derivatives {
+            weighting: Weighting::Equal(scale),
+            values: &[],
+        }
+    }
+}
+
+/// The sum of the cross-entropies of a micro-batch whose forward pass was run, and the gradients of the loss that has these
+/// `derivatives`: `gradients` are added to.
 #[allow(
     clippy::too_many_arguments,
     reason = "what a backward pass needs, each by name"
@@ -213,7 +285,7 @@ pub fn backward_and_loss(
     gradients: &mut Parameters,
     work: &mut Workspace<'_>,
     tokens: &Tokens<'_>,
-    scale: f32,
+    derivatives: Derivatives<'_>,
     observer: &mut dyn Observer,
 ) -> f64 {
     let (rows, d) = (tokens.inputs.len(), shape.d_model);
@@ -230,6 +302,7 @@ pub fn backward_and_loss(
             tokens,
             &mut scratch.logits,
             &mut scratch.losses,
+            &mut [],
             &mut scratch.gemm,
             scratch.chunk,
         );
@@ -238,10 +311,20 @@ pub fn backward_and_loss(
             weight: work.packed.head_backward(),
             hidden: &mut scratch.inner[..rows * d],
             matrix,
-            scale,
+            weighting: derivatives.weighting,
         };
         head.run(compute, Some(into), observer)
     };
+    if let (Some(weight), false) = (&layout.score, derivatives.values.is_empty()) {
+        let cost = scalar_head::cost(rows, d) + scalar_head::cost(rows, d);
+        observed(observer, Operator::Head, Pass::Backward, cost, || {
+            let [dweight] = gradients.at_mut([weight]);
+            let hidden = &activations.ln_f[..rows * d];
+            let dhidden = &mut scratch.inner[..rows * d];
+            let weight = parameters.at(weight);
+            scalar_head::backward(hidden, weight, derivatives.values, dhidden, dweight);
+        });
+    }
     backward_last_norm(
         compute,
         parameters,

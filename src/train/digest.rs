@@ -7,6 +7,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::model::Parameters;
+
 /// Large enough that system calls do not matter, small enough to stay in the L2 cache.
 const BUFFER: usize = 256 * 1024;
 
@@ -79,6 +81,20 @@ impl<W: Write> Write for Hashing<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
+}
+
+/// SHA-256 of a fingerprint followed by the weights of a model.
+pub(crate) fn of_weights(data: [u8; 32], weights: &Parameters) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    digest.update(data);
+    for values in weights.values.chunks(1 << 14) {
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        digest.update(&bytes);
+    }
+    digest.finalize().into()
 }
 
 #[cfg(test)]

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use super::{
     data::Batch,
     guard::Skip,
+    objective::{Found, Objective, TokenBuffers},
     optimizer::{global_norm, update},
     plan::{Plan, RoleMemory},
 };
 use crate::{
     kernels::Team,
     model::{
-        self, Activations, Compute, Dropout, Layout, Observer, Packed, Parameters, Scratch, Shape,
-        ShapeError, Tokens, Unobserved, Workspace,
+        self, Activations, Compute, Derivatives, Dropout, Layout, Observer, Packed, Parameters,
+        Scratch, Shape, ShapeError, Tokens, Unobserved, Weights, Workspace,
     },
     parallel::Pool,
     tensor::{Arena, ArenaError},
@@ -59,6 +60,8 @@ pub struct Trainer {
     activations: Activations,
     scratch: Scratch,
     partial: Vec<f64>,
+    /// What a micro-batch says of its tokens; empty unless an objective asks.
+    tokens: TokenBuffers,
     seed: u64,
     updates: u64,
     /// The memory that the parts above lie in, by role.
@@ -101,6 +104,7 @@ impl Trainer {
             activations: sizes.activations(&mut activations),
             scratch: sizes.scratch(&mut scratch),
             partial: Vec::new(),
+            tokens: TokenBuffers::default(),
             seed,
             updates: 0,
             arenas,
@@ -203,9 +207,40 @@ impl Trainer {
         learning_rate: f32,
         observer: &mut dyn Observer,
     ) -> StepReport {
+        self.update(limit, batch, None, learning_rate, observer)
+    }
+
+    /// One optimizer step by the gradient of `objective`; left out where that or the objective is not finite.
+    ///
+    /// # Panics
+    /// As [`Trainer::step`].
+    pub fn step_toward(
+        &mut self,
+        objective: &mut dyn Objective,
+        batch: &Batch,
+        learning_rate: f32,
+        observer: &mut dyn Observer,
+    ) -> StepReport {
+        self.update(
+            f64::INFINITY,
+            batch,
+            Some(objective),
+            learning_rate,
+            observer,
+        )
+    }
+
+    fn update(
+        &mut self,
+        limit: f64,
+        batch: &Batch,
+        objective: Option<&mut dyn Objective>,
+        learning_rate: f32,
+        observer: &mut dyn Observer,
+    ) -> StepReport {
         let pool = Arc::clone(&self.pool);
         pool.assemble(|| {
-            let loss = self.accumulate(batch, observer);
+            let loss = self.accumulate(batch, objective, observer);
             let compute = compute(&self.plan, &*pool);
             let grad_norm = global_norm(&compute, &self.gradients, &mut self.partial, observer);
             let skipped = Skip::judge(loss, grad_norm, limit);
@@ -241,7 +276,65 @@ impl Trainer {
     /// The mean loss of `batch`, and its gradient in [`Trainer::gradients`], without an update; dropout is that of the next step.
     pub fn gradient(&mut self, batch: &Batch) -> f64 {
         let pool = Arc::clone(&self.pool);
-        pool.assemble(|| self.accumulate(batch, &mut Unobserved))
+        pool.assemble(|| self.accumulate(batch, None, &mut Unobserved))
+    }
+
+    /// The value of `objective`, and its gradient in [`Trainer::gradients`], without an update.
+    pub fn gradient_toward(&mut self, objective: &mut dyn Objective, batch: &Batch) -> f64 {
+        let pool = Arc::clone(&self.pool);
+        pool.assemble(|| self.accumulate(batch, Some(objective), &mut Unobserved))
+    }
+
+    /// What the model says of each token of `batch`, without dropout.
+    pub fn read(&mut self, batch: &Batch) -> TokenBuffers {
+        let pool = Arc::clone(&self.pool);
+        let mut all = TokenBuffers::default();
+        pool.assemble(|| {
+            let compute = compute(&self.plan, &*pool);
+            self.pack(&compute, false, &mut Unobserved);
+            for tokens in micro_batches(batch, self.plan.micro_batch) {
+                let mut work = Workspace {
+                    packed: &self.packed,
+                    activations: &mut self.activations,
+                    scratch: &mut self.scratch,
+                    dropout: None,
+                };
+                let (shape, parameters) = (&self.plan.shape, &self.parameters);
+                model::forward(
+                    &compute,
+                    shape,
+                    parameters,
+                    &mut work,
+                    &tokens,
+                    &mut Unobserved,
+                );
+                let mut found = all.grow(tokens.inputs.len());
+                model::outcomes(
+                    &compute,
+                    shape,
+                    parameters,
+                    &mut work,
+                    &tokens,
+                    &mut found,
+                    &mut Unobserved,
+                );
+            }
+        });
+        all
+    }
+
+    /// Writes with the weights as they are now.
+    pub fn write<R: Send>(&mut self, f: impl FnOnce(&Compute<'_>, Weights<'_>) -> R + Send) -> R {
+        let pool = Arc::clone(&self.pool);
+        pool.assemble(|| {
+            let compute = compute(&self.plan, &*pool);
+            self.pack(&compute, false, &mut Unobserved);
+            let weights = Weights {
+                parameters: &self.parameters,
+                packed: &self.packed,
+            };
+            f(&compute, weights)
+        })
     }
 
     /// The mean loss of `batch` over the targets that count, without dropout; 0 where none does.
@@ -302,17 +395,27 @@ impl Trainer {
         })
     }
 
-    /// The gradients of every micro-batch added up, whatever was left in them before, and the mean loss.
+    /// The gradients of every micro-batch added up, whatever was left in them before, and the objective, or the mean loss where there
+    /// is none.
     ///
     /// An update leaves zeros, so that a step after a step costs no pass over the gradients.
-    fn accumulate(&mut self, batch: &Batch, observer: &mut dyn Observer) -> f64 {
+    fn accumulate(
+        &mut self,
+        batch: &Batch,
+        mut objective: Option<&mut dyn Objective>,
+        observer: &mut dyn Observer,
+    ) -> f64 {
         let pool = Arc::clone(&self.pool);
         let compute = compute(&self.plan, &*pool);
         if std::mem::replace(&mut self.unspent, true) {
             self.gradients.values.fill(0.0);
         }
         self.pack(&compute, true, observer);
-        let counted = batch.counted().max(1) as f64;
+        // The mean over the targets that count; an objective means what it says.
+        let counted = match objective {
+            None => batch.counted().max(1) as f64,
+            Some(_) => 1.0,
+        };
         let mut sum = 0.0;
         let mut first_row = 0;
         for tokens in micro_batches(batch, self.plan.micro_batch) {
@@ -327,8 +430,9 @@ impl Trainer {
                     first_row,
                 }),
             };
+            let first = first_row;
             first_row += tokens.inputs.len();
-            let (shape, scale) = (&self.plan.shape, (1.0 / counted) as f32);
+            let shape = &self.plan.shape;
             model::forward(
                 &compute,
                 shape,
@@ -338,9 +442,34 @@ impl Trainer {
                 observer,
             );
             let (parameters, gradients) = (&self.parameters, &mut self.gradients);
-            sum += model::backward_and_loss(
-                &compute, shape, parameters, gradients, &mut work, &tokens, scale, observer,
+            let mut derivatives = Derivatives::equal((1.0 / counted) as f32);
+            if let Some(objective) = &mut objective {
+                self.tokens.clear();
+                let mut found = self.tokens.grow(tokens.inputs.len());
+                model::outcomes(
+                    &compute, shape, parameters, &mut work, &tokens, &mut found, observer,
+                );
+                let (found, into) = self.tokens.split(Found {
+                    first,
+                    length: tokens.length,
+                    ..Found::default()
+                });
+                sum += objective.derive(found, into);
+                derivatives = self.tokens.derivatives();
+            }
+            let losses = model::backward_and_loss(
+                &compute,
+                shape,
+                parameters,
+                gradients,
+                &mut work,
+                &tokens,
+                derivatives,
+                observer,
             );
+            if objective.is_none() {
+                sum += losses;
+            }
         }
         sum / counted
     }

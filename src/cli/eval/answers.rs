@@ -1,11 +1,11 @@
-//! How many held-out problems a model answers exactly.
+//! How many held-out problems a model answers exactly, or what the hidden rule says of its sentences.
 
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 
 use super::super::interrupt::Interrupt;
 use super::super::outcome::{Exit, Failure};
-use super::super::preparation::{is_bare, worked};
+use super::super::preparation::{is_bare, is_ruled, worked};
 use super::super::text_source::say;
 use super::super::trained::Trained;
 use super::super::workers::Workers;
@@ -13,7 +13,7 @@ use super::Arguments;
 use crate::config::{Algorithm, Config};
 use crate::model::Sampling;
 use crate::text::Tokenizer;
-use crate::text::examples::{Parts, Worked};
+use crate::text::examples::{Parts, Worked, rule};
 use crate::train::posttraining::{Responses, held_out, respond};
 use crate::units::{Ratio, grouped};
 
@@ -22,7 +22,10 @@ const TOGETHER: usize = 64;
 
 /// Whether the model is one that answers problems, and nothing else was asked for.
 pub(super) fn wanted(arguments: &Arguments, trained: &Trained) -> bool {
-    let answers = |config: &Config| config.algorithm() == Some(Algorithm::Supervised);
+    let answers = |config: &Config| {
+        let algorithm = config.algorithm();
+        algorithm.is_some_and(|algorithm| algorithm != Algorithm::RewardModel)
+    };
     let text = arguments.text || arguments.tokens.is_some() || arguments.logits.is_some();
     !text && trained.config.as_ref().is_some_and(answers)
 }
@@ -42,13 +45,11 @@ pub(super) fn run(
     let problems = problems(arguments, config)?;
     let bare = is_bare(config);
     let prompts = prompts(&problems, tokenizer, parts, bare);
-    let greedy = Sampling {
-        temperature: 0.0,
-        ..Sampling::default()
-    };
+    let ruled = is_ruled(config) && arguments.data.is_none();
     let starts: Vec<(&[u32], Sampling)> = prompts
         .iter()
-        .map(|prompt| (prompt.as_slice(), greedy))
+        .zip(0..)
+        .map(|(prompt, seed)| (prompt.as_slice(), sampling(ruled, seed)))
         .collect();
     let how = Responses {
         together: TOGETHER,
@@ -58,6 +59,7 @@ pub(super) fn run(
     let ready = trained.ready(workers)?;
     let interrupt = Interrupt::install()?;
     let (mut right, mut ended, mut asked) = (0, 0, 0);
+    let mut rewards = Vec::new();
     let mut stdout = io::stdout().lock();
     for (problems, starts) in problems.chunks(TOGETHER).zip(starts.chunks(TOGETHER)) {
         let responses = workers.pool.assemble(|| {
@@ -81,6 +83,9 @@ pub(super) fn run(
                 parts.answer_in(tokenizer, response)
             };
             let is_right = found.as_deref() == Some(problem.answer.as_str());
+            if ruled {
+                rewards.push(rule(&parts.text(tokenizer, response)));
+            }
             if asked < arguments.show {
                 show(
                     &mut stdout,
@@ -97,9 +102,36 @@ pub(super) fn run(
     let count = |number: usize| grouped(number as i64);
     let share = |part: usize| Ratio(part as f64 / asked.max(1) as f64);
     writeln!(stdout, "problems       {}", count(asked))?;
-    writeln!(stdout, "exact answers  {}, {}", count(right), share(right))?;
+    if ruled {
+        let [mean, deviation] = moments(&rewards);
+        writeln!(
+            stdout,
+            "rule's reward  {mean:.3}, standard deviation {deviation:.3}"
+        )?;
+    } else {
+        writeln!(stdout, "exact answers  {}, {}", count(right), share(right))?;
+    }
     writeln!(stdout, "ended          {}, {}", count(ended), share(ended))?;
     Ok(interrupt.exit())
+}
+
+/// The likeliest token always; of sentences, which the rule judges, what the model's own distribution gives.
+fn sampling(ruled: bool, seed: u64) -> Sampling {
+    Sampling {
+        repetition_penalty: 1.0,
+        temperature: if ruled { 1.0 } else { 0.0 },
+        top_k: 0,
+        top_p: 1.0,
+        seed,
+    }
+}
+
+/// Mean and standard deviation.
+fn moments(numbers: &[f64]) -> [f64; 2] {
+    let count = numbers.len().max(1) as f64;
+    let mean = numbers.iter().sum::<f64>() / count;
+    let variance = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+    [mean, variance.sqrt()]
 }
 
 /// Those of --data, or those that were held out of the model's training.

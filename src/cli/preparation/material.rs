@@ -1,13 +1,14 @@
 //! What a run learns from, as its configuration says: a text, or examples.
 
+mod taught;
+
 use super::super::outcome::Failure;
 use super::super::text_source::{self, Text, Vocabulary, no_tokenizer};
 use super::super::workers::Workers;
-use super::examples::{Examples, examples};
-use crate::config::{Algorithm, Config};
+use crate::config::Config;
 use crate::text::examples::Parts;
 use crate::text::{Key, Tokenizer};
-use crate::train::posttraining::Supervised;
+use crate::train::Plan;
 use crate::train::task::{NextToken, Task};
 
 /// What a run learns.
@@ -31,6 +32,7 @@ pub(crate) struct Material {
 pub(crate) fn material(
     config: &Config,
     workers: &Workers,
+    plan: &Plan,
     vocabulary: Vocabulary,
 ) -> Result<Material, Failure> {
     match config.algorithm() {
@@ -40,7 +42,7 @@ pub(crate) fn material(
                 return Err(no_tokenizer());
             };
             let (tokenizer, parts) = Parts::extend(&tokenizer).map_err(Failure::failed)?;
-            taught(config, algorithm, tokenizer, parts)
+            taught::taught(config, algorithm, workers, plan, tokenizer, parts)
         }
     }
 }
@@ -66,40 +68,5 @@ fn next_token(
         task: Box::new(NextToken::new(data)),
         key,
         source,
-    })
-}
-
-fn taught(
-    config: &Config,
-    algorithm: Algorithm,
-    tokenizer: Tokenizer,
-    parts: Parts,
-) -> Result<Material, Failure> {
-    let (batch, seed) = (config.training.batch_size, config.training.seed);
-    let (task, key, source): (Box<dyn Task>, _, _) = match algorithm {
-        Algorithm::Supervised => {
-            let Examples {
-                learnt,
-                held_out,
-                key,
-                source,
-            } = examples(config, &tokenizer, parts)?;
-            (
-                Box::new(Supervised::new(learnt, held_out, batch, seed)),
-                key,
-                source,
-            )
-        }
-        Algorithm::RewardModel | Algorithm::Dpo | Algorithm::Ppo | Algorithm::Grpo => {
-            config.method_ready().map_err(Failure::failed)?;
-            return Err(no_tokenizer());
-        }
-    };
-    Ok(Material {
-        tokenizer: Some(tokenizer),
-        task,
-        key,
-        source,
-        unigram_entropy: None,
     })
 }

@@ -27,7 +27,7 @@ pub(super) fn explain(config: &Config) -> Result<String, Failure> {
         Some(path) => Vocabulary::of_model(Trained::open(Path::new(path))?.tokenizer),
         None => Vocabulary::Learnt(config.model.vocab_size),
     };
-    let material = preparation::material(config, &workers, vocabulary)?;
+    let material = preparation::material(config, &workers, &plan, vocabulary)?;
     let settings = preparation::settings(config, &*material.task);
     let sections = [
         model(&plan),

@@ -29,7 +29,9 @@ pub use adamw::{AdamwStep, adamw};
 pub use add::{add, add_assign};
 pub use chase::{chase, chase_links};
 pub use clocked::{CLOCKED_CYCLES, PowerLoad, clocked};
-pub use cross_entropy::{cross_entropy, cross_entropy_with_gradient};
+pub use cross_entropy::{
+    cross_entropy, cross_entropy_with_entropy, cross_entropy_with_gradient, weighted_gradient,
+};
 pub use dropout::{DropoutMask, dropout, dropout_add};
 pub use exp::exp;
 pub(crate) use exp::exp_lanes;

@@ -5,13 +5,44 @@ use crate::{
         Cost,
         gemm::{Epilogue, Matrix, Right, Store},
         team::{Rows, for_rows},
-        vec::{cross_entropy, cross_entropy_with_gradient},
+        vec::{
+            cross_entropy, cross_entropy_with_entropy, cross_entropy_with_gradient,
+            weighted_gradient,
+        },
     },
     model::{Compute, Observer, Operator, Pass, observer::observed, plain, product::product},
 };
 
 /// A target of this value is left out of the loss.
 pub const IGNORED: u32 = u32::MAX;
+
+/// How the loss of a batch depends on each token. Any loss that asks a model only how likely its targets are, and how sure it is, has a
+/// gradient of this form: supervised training, preferences and policy gradients go through one head.
+#[derive(Clone, Copy, Debug)]
+pub enum Weighting<'a> {
+    /// On the cross-entropy of every target alike: one over the targets of the batch.
+    Equal(f32),
+    /// On that of each target, and on the entropy of what it was drawn from: the loss's derivatives by them, rows each.
+    Each {
+        /// By the cross-entropy, which is the log-probability's opposite.
+        losses: &'a [f32],
+        /// By the entropy.
+        entropies: &'a [f32],
+    },
+}
+
+impl<'a> Weighting<'a> {
+    /// That of some rows.
+    fn rows(self, rows: std::ops::Range<usize>) -> Weighting<'a> {
+        match self {
+            Weighting::Equal(scale) => Weighting::Equal(scale),
+            Weighting::Each { losses, entropies } => Weighting::Each {
+                losses: &losses[rows.clone()],
+                entropies: &entropies[rows],
+            },
+        }
+    }
+}
 
 /// What the head reads and writes. Shapes: `hidden` rows x d, `targets` rows, `logits` chunk x V, `losses` rows.
 pub struct Head<'a> {
@@ -25,6 +56,8 @@ pub struct Head<'a> {
     pub logits: &'a mut [f32],
     /// Receives the loss of each token in nats, 0 where the target is ignored.
     pub losses: &'a mut [f32],
+    /// Receives the entropy of what each target is drawn from, where a loss is asked for without gradients: rows, or none.
+    pub entropies: &'a mut [f32],
     /// Panels of products.
     pub workspace: &'a mut [f32],
     /// Tokens of a chunk.
@@ -41,8 +74,8 @@ pub struct HeadGradients<'a> {
     pub hidden: &'a mut [f32],
     /// Gradient of the head's matrix, added to: V x d.
     pub matrix: &'a mut [f32],
-    /// Factor on the loss of each token: one over the tokens of the batch.
-    pub scale: f32,
+    /// How much each token counts.
+    pub weighting: Weighting<'a>,
 }
 
 fn logits_cost(rows: usize, d: usize, v: usize) -> Cost {
@@ -60,13 +93,26 @@ impl Head<'_> {
         let (rows, v) = (self.targets.len(), self.vocab_size);
         let d = self.hidden.len() / rows;
         let mut gradients = gradients;
-        let scale = gradients.as_ref().map(|gradients| gradients.scale);
+        let weighting = gradients.as_ref().map(|gradients| gradients.weighting);
         for first in (0..rows).step_by(self.chunk) {
             let count = self.chunk.min(rows - first);
             let hidden = &self.hidden[first * d..][..count * d];
             let targets = &self.targets[first..][..count];
             let logits = &mut self.logits[..count * v];
             let losses = &mut self.losses[first..][..count];
+            let entropies = match self.entropies.len() {
+                0 => &mut [][..],
+                _ => &mut self.entropies[first..][..count],
+            };
+            if targets.iter().all(|target| *target == IGNORED) {
+                losses.fill(0.0);
+                entropies.fill(0.0);
+                if let Some(gradients) = &mut gradients {
+                    gradients.hidden[first * d..][..count * d].fill(0.0);
+                }
+                continue;
+            }
+            let weighting = weighting.map(|all| all.rows(first..first + count));
             observed(
                 observer,
                 Operator::Head,
@@ -82,10 +128,21 @@ impl Head<'_> {
                         Store::Set,
                         Epilogue::None,
                     );
-                    if compute.switches.fused_passes {
-                        token_losses(compute, targets, logits, losses, scale);
-                    } else {
-                        plain::token_losses(compute, targets, logits, losses, scale);
+                    match weighting {
+                        None if !entropies.is_empty() => {
+                            token_entropies(compute, targets, logits, losses, entropies);
+                        }
+                        Some(Weighting::Each {
+                            losses: weights,
+                            entropies,
+                        }) => {
+                            let weights = [weights, entropies];
+                            weighted_losses(compute, targets, logits, losses, weights);
+                        }
+                        None => losses_of(compute, targets, logits, losses, None),
+                        Some(Weighting::Equal(scale)) => {
+                            losses_of(compute, targets, logits, losses, Some(scale));
+                        }
                     }
                 },
             );
@@ -120,6 +177,84 @@ impl Head<'_> {
             .map(|loss| f64::from(*loss))
             .sum()
     }
+}
+
+/// By the fused passes, or by the simple ones.
+fn losses_of(
+    compute: &Compute<'_>,
+    targets: &[u32],
+    logits: &mut [f32],
+    losses: &mut [f32],
+    scale: Option<f32>,
+) {
+    if compute.switches.fused_passes {
+        token_losses(compute, targets, logits, losses, scale);
+    } else {
+        plain::token_losses(compute, targets, logits, losses, scale);
+    }
+}
+
+/// Losses of a chunk, and the entropies beside them.
+fn token_entropies(
+    compute: &Compute<'_>,
+    targets: &[u32],
+    logits: &mut [f32],
+    losses: &mut [f32],
+    entropies: &mut [f32],
+) {
+    let v = logits.len() / targets.len();
+    let data = [
+        Rows::new(logits, v),
+        Rows::new(losses, 1),
+        Rows::new(entropies, 1),
+    ];
+    for_rows(
+        compute.team,
+        targets.len(),
+        4,
+        data,
+        |range, [logits, losses, entropies]| {
+            let found = losses.iter_mut().zip(entropies);
+            for ((row, logits), (loss, entropy)) in range.zip(logits.chunks_exact(v)).zip(found) {
+                [*loss, *entropy] = match targets[row] {
+                    IGNORED => [0.0; 2],
+                    target => cross_entropy_with_entropy(compute.isa, logits, target as usize),
+                };
+            }
+        },
+    );
+}
+
+/// Losses of a chunk; logits become gradients, by the `weights` of losses and of entropies.
+fn weighted_losses(
+    compute: &Compute<'_>,
+    targets: &[u32],
+    logits: &mut [f32],
+    losses: &mut [f32],
+    weights: [&[f32]; 2],
+) {
+    let v = logits.len() / targets.len();
+    let data = [Rows::new(logits, v), Rows::new(losses, 1)];
+    for_rows(
+        compute.team,
+        targets.len(),
+        4,
+        data,
+        |range, [logits, losses]| {
+            for ((row, logits), loss) in range.zip(logits.chunks_exact_mut(v)).zip(losses) {
+                let [weight, entropy] = weights.map(|weights| weights[row]);
+                *loss = match targets[row] {
+                    IGNORED => {
+                        logits.fill(0.0);
+                        0.0
+                    }
+                    target => {
+                        weighted_gradient(compute.isa, logits, target as usize, weight, entropy)
+                    }
+                };
+            }
+        },
+    );
 }
 
 /// Losses of a chunk; where `scale` is given, logits become gradients.
@@ -182,6 +317,7 @@ mod tests {
                     weight: Right::Plain(weight.transposed()),
                     logits: &mut logits,
                     losses: &mut losses,
+                    entropies: &mut [],
                     workspace: &mut workspace,
                     chunk,
                     vocab_size: v,
@@ -190,7 +326,7 @@ mod tests {
                     weight: Right::Plain(weight),
                     hidden: &mut dhidden,
                     matrix: &mut dmatrix,
-                    scale: 1.0,
+                    weighting: Weighting::Equal(1.0),
                 };
                 (
                     head.run(compute, Some(gradients), &mut Unobserved),

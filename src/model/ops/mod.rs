@@ -6,6 +6,7 @@ pub mod embedding;
 pub mod head;
 pub mod layernorm;
 pub mod linear;
+pub mod scalar_head;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -15,7 +15,7 @@ const WORDS: [&str; 12] = [
 ];
 
 /// Words of a sentence.
-const LENGTH: usize = 8;
+const LENGTH: usize = 6;
 
 /// Prompt `index` of the generator with this seed.
 pub fn sentence_prompt(seed: u64, index: u64) -> String {
@@ -32,7 +32,7 @@ pub fn sentence(seed: u64, index: u64, which: u64) -> String {
     words.join(" ")
 }
 
-/// What the hidden rule says of a response: words it likes less words it dislikes, in -8..=8. Words beyond the eighth do not count,
+/// What the hidden rule says of a response: words it likes less words it dislikes, in -6..=6. Words beyond the sixth do not count,
 /// those that are none of the language count as disliked.
 pub fn rule(response: &str) -> f64 {
     let third = WORDS.len() / 3;
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_rule_counts_words() {
-        assert_eq!(rule("warm kind glad calm warm warm warm warm warm"), 8.0);
+        assert_eq!(rule("warm kind glad calm warm warm warm warm warm"), 6.0);
         assert_eq!(rule("cold grim tall soft nonsense"), -3.0);
         assert_eq!(rule(""), 0.0);
     }

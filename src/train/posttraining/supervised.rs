@@ -56,7 +56,7 @@ impl Task for Supervised {
         let chosen: Vec<&Encoded> = (first..first + self.size as u64)
             .map(|position| &examples[order.item(position)])
             .collect();
-        fill(&mut self.batch, &chosen);
+        fill(&mut self.batch, &chosen, trainer.plan().length);
         trainer.step_below(turn.limit, &self.batch, turn.learning_rate, observer)
     }
 
@@ -74,7 +74,7 @@ impl Task for Supervised {
     fn validate(&mut self, trainer: &mut Trainer, index: usize) -> Score {
         let end = ((index + 1) * self.size).min(self.held_out.len());
         let chosen: Vec<&Encoded> = self.held_out[index * self.size..end].iter().collect();
-        fill(&mut self.batch, &chosen);
+        fill(&mut self.batch, &chosen, trainer.plan().length);
         Score::of_targets(trainer, &self.batch)
     }
 
@@ -85,12 +85,18 @@ impl Task for Supervised {
     }
 }
 
+/// The tokens of the rows of a batch whose longest has so many: at most `most`, unless that is too few.
+pub(super) fn rounded(longest: Option<usize>, most: usize) -> usize {
+    let longest = longest.unwrap_or(1);
+    longest.next_multiple_of(LENGTH_STEP).min(most.max(longest))
+}
+
 /// A row for each example: its tokens but the last, and the one after each, where that belongs to the response. What follows an
 /// example's end in its row is read by nobody before it.
-pub(super) fn fill(batch: &mut Batch, examples: &[&Encoded]) {
+pub(super) fn fill(batch: &mut Batch, examples: &[&Encoded], most: usize) {
     let longest = examples.iter().map(|example| example.ids.len() - 1).max();
     batch.sequences = examples.len();
-    batch.length = longest.unwrap_or(1).next_multiple_of(LENGTH_STEP);
+    batch.length = rounded(longest, most);
     let cells = batch.sequences * batch.length;
     batch.inputs.clear();
     batch.inputs.resize(cells, 0);
@@ -117,7 +123,7 @@ mod tests {
         };
         let (short, long) = (example(10..14, 3), example(20..31, 1));
         let mut batch = Batch::default();
-        fill(&mut batch, &[&short, &long]);
+        fill(&mut batch, &[&short, &long], 99);
         assert_eq!((batch.sequences, batch.length), (2, 16));
         assert_eq!(batch.inputs[..4], [10, 11, 12, 0]);
         assert_eq!(batch.targets[..4], [IGNORED, IGNORED, 13, IGNORED]);
@@ -127,10 +133,13 @@ mod tests {
         );
         assert_eq!(batch.counted(), 11);
         // A batch that was longer leaves nothing behind.
-        fill(&mut batch, &[&short]);
+        fill(&mut batch, &[&short], 99);
         assert_eq!(
             (batch.length, batch.inputs.len(), batch.counted()),
             (8, 8, 1)
         );
+        // Nor is one longer than planned.
+        fill(&mut batch, &[&short], 5);
+        assert_eq!((batch.length, batch.counted()), (5, 1));
     }
 }
