@@ -21,7 +21,7 @@ use crate::probe::Machine;
 use crate::record::Run;
 use crate::suites::{Context, Effort, Experiment, Host, Recorder, SUITES, Suite};
 use crate::units::Seconds;
-use document::Document;
+pub(super) use document::Document;
 use folder::Folder;
 
 const EXAMPLES: &str = "\

@@ -23,6 +23,7 @@ Examples:
   loopos eval --model models/small/checkpoints/step-000500 --data books/
   loopos eval --model gpt2/ --tokens 464,3290,318 --logits logits.safetensors
   loopos eval --model models/chain_of_thought --show 3
+  loopos eval --model models/rlhf --reference models/chain_of_thought
 
 Says on stdout: the loss in nats a token, the perplexity, and the bits a byte of text, which models with different
 tokenizers can be compared by. Without --data it is the text that the model was trained on.
@@ -32,7 +33,8 @@ every token, the logits of the one after it, as the tensor `logits` (tokens x vo
 
 A model that was trained on worked problems (method chain_of_thought) writes its answers to those held out of its training, or to
 those of --data, always taking the likeliest token; an answer counts where it is exactly the right one. --text asks for the loss on a
-text instead.";
+text instead. --reference says the divergence from the model that training started from, in nats a response: the mean log-probability of
+what the model wrote, less what the other gives it.";
 
 /// Sequences that are computed at a time, at most.
 const SEQUENCES: usize = 32;
@@ -59,6 +61,9 @@ pub(crate) struct Arguments {
     /// Problems to answer, at most [default: all that were held out]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     problems: Option<u32>,
+    /// Say how far the answers have gone from this model, which training started from
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["text", "tokens", "logits"])]
+    reference: Option<PathBuf>,
     /// Show this many answers as they are
     #[arg(long, value_name = "N", default_value_t = 0)]
     show: usize,

@@ -1,7 +1,9 @@
 //! What a training run needs, made ready and checked before its first step: threads, memory, disk, text, and the state it starts
 //! from.
 
+mod beginning;
 mod examples;
+mod lesson;
 mod material;
 mod settings;
 
@@ -12,12 +14,11 @@ use std::sync::Arc;
 
 use super::outcome::{Failure, warn};
 use super::text_source::{Vocabulary, say};
-use super::trained::{Trained, shape, tokenizer_of};
+use super::trained::{shape, tokenizer_of};
 use super::workers::Workers;
 use crate::atomic;
-use crate::config::Config;
-use crate::model::{Layout, Shape, Switches};
-use crate::text::examples::SPECIAL;
+use crate::config::{Algorithm, Config, Judge};
+use crate::model::{Layout, Switches};
 use crate::text::{Key, Tokenizer, Tokens};
 use crate::train::budget::{self, Sizes};
 use crate::train::checkpoint::Checkpoint;
@@ -29,8 +30,11 @@ use crate::train::state::{Identity, NO_TOKENIZER, State};
 use crate::train::task::Task;
 use crate::train::{Dataset, Optimizer, Plan, Trainer};
 use crate::units::{Bytes, grouped};
+use beginning::beginning;
+pub(crate) use beginning::sizes_of;
 pub(crate) use examples::{is_bare, is_ruled, worked};
-pub(crate) use material::{Material, material};
+pub(crate) use lesson::lesson;
+pub(crate) use material::{Material, frozen, material};
 pub(crate) use settings::settings;
 
 /// A run that can go.
@@ -60,7 +64,7 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(config: &Config, resume: bool) -> Result<Prepared, Failure> {
     let workers = Workers::new(config.training.threads)?;
     let plan = plan(config, &workers);
-    check_memory(&plan, &workers)?;
+    check_memory(config, &plan, &workers)?;
     let folder = lock(config)?;
     match start(config, &workers, &plan, &folder, resume) {
         Ok(Start {
@@ -249,8 +253,22 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
     }
 }
 
-/// Where it is not known how much memory there is, the system decides when it is asked for.
-pub(crate) fn check_memory(plan: &Plan, workers: &Workers) -> Result<(), Failure> {
+/// Models that a run asks and never updates: the reference of its policy, and the one that judges.
+fn frozen_models(config: &Config) -> usize {
+    let post = &config.posttraining;
+    match config.algorithm() {
+        Some(Algorithm::Ppo | Algorithm::Grpo) => {
+            1 + usize::from(post.judge() == Judge::Model && post.reward_model.is_some())
+        }
+        Some(Algorithm::Dpo) => 1,
+        Some(Algorithm::Supervised | Algorithm::RewardModel) | None => 0,
+    }
+}
+
+/// Whether the planned model and those that the run asks beside it fit. Where it is not known how much memory there is, the system
+/// decides when it is asked for.
+pub(crate) fn check_memory(config: &Config, plan: &Plan, workers: &Workers) -> Result<(), Failure> {
+    let frozen = frozen_models(config);
     let Some(usable) = workers.machine.usable_memory_bytes() else {
         return Ok(());
     };
@@ -265,14 +283,16 @@ pub(crate) fn check_memory(plan: &Plan, workers: &Workers) -> Result<(), Failure
             micro_batch,
             max_length: length,
         } = sizes;
-        Plan {
+        let memory = Plan {
             batch,
             micro_batch,
             length,
             ..*plan
         }
-        .memory()
-        .total() as u64
+        .memory();
+        // Their gradients and moments are never touched, so that they take no memory.
+        let asked = memory.total() - memory.gradients - memory.moments;
+        (memory.total() + frozen * asked) as u64
     };
     budget::check(asked, usable, needs)
         .map_err(|error| Failure::wrong_use(error).help(error.advice(asked)))
@@ -335,69 +355,6 @@ fn check_space(plan: &Plan, keep: usize, folder: &RunFolder) -> Result<(), Failu
         .map_err(|error| {
             Failure::failed(error).help("free some space, or set training.keep_checkpoints lower")
         })
-}
-
-/// The model to start from, which must have the planned sizes.
-fn beginning(path: &str, plan: &Plan) -> Result<Trained, Failure> {
-    let model = Trained::open(Path::new(path))?;
-    if !grows_into(&model.shape, &plan.shape) {
-        return Err(other_sizes(Path::new(path), &model.shape, &plan.shape)
-            .help("leave the sizes under `model` to the model that the run starts from"));
-    }
-    say(&format!("starting from the weights in {path}"));
-    Ok(model)
-}
-
-/// Whether a model of the first shape can begin one of the second: that may have more tokens, for the parts of examples, and another
-/// scalar head.
-fn grows_into(model: &Shape, planned: &Shape) -> bool {
-    let grown = Shape {
-        vocab_size: planned.vocab_size,
-        scalar_head: planned.scalar_head,
-        ..*model
-    };
-    grown == *planned
-        && (0..=SPECIAL.len()).contains(&planned.vocab_size.wrapping_sub(model.vocab_size))
-}
-
-/// Whether the sizes that a configuration names are those of a model, but for its vocabulary and the positions that it knows.
-pub(crate) fn same_sizes(model: &Shape, config: &Config) -> bool {
-    let wanted = shape(config);
-    Shape {
-        vocab_size: wanted.vocab_size,
-        context: wanted.context,
-        scalar_head: wanted.scalar_head,
-        ..*model
-    } == wanted
-}
-
-/// A model has other sizes than it must have.
-pub(crate) fn other_sizes(path: &Path, model: &Shape, wanted: &Shape) -> Failure {
-    Failure::wrong_use(format!(
-        "the model in {} has {}, and this run {}",
-        path.display(),
-        sizes(model),
-        sizes(wanted)
-    ))
-}
-
-/// The sizes of a model by their keys.
-fn sizes(shape: &Shape) -> String {
-    let values = size_keys(shape).map(|(key, value)| format!("{key} {value}"));
-    values.join(", ")
-}
-
-/// The keys of a configuration that say the sizes of a model, with its values.
-pub(crate) fn size_keys(shape: &Shape) -> [(&'static str, String); 7] {
-    [
-        ("model.vocab_size", shape.vocab_size.to_string()),
-        ("model.context", shape.context.to_string()),
-        ("model.d_model", shape.d_model.to_string()),
-        ("model.num_heads", shape.heads.to_string()),
-        ("model.num_layers", shape.layers.to_string()),
-        ("model.d_ff", shape.d_ff.to_string()),
-        ("model.tied_head", shape.tied.to_string()),
-    ]
 }
 
 fn identity(

@@ -1,5 +1,7 @@
 //! `loopos report`: makes the page and the pictures of runs again, from run.json alone, on any machine.
 
+mod log;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -17,14 +19,15 @@ Examples:
   loopos report run.json --out /tmp/page       the page of a run that was sent to you
   loopos report reports/runs/* --out pages     one folder for each run
   loopos report run.json --format csv          every table for a spreadsheet
+  loopos report models/rlhf --out /tmp/page    losses and rewards of a training run, from its log
 
-A RUN is a run.json or the folder that holds one. Says on stdout where each page is.";
+A RUN is a run.json, the folder that holds one, or the folder of a training run. Says on stdout where each page is.";
 
 /// What to type after `loopos report`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Files run.json, or folders that hold one
+    /// Files run.json, folders that hold one, or folders of training runs
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// Write into DIR, with several runs into one folder below it for each [default: beside run.json]
@@ -50,7 +53,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         } else {
             path.clone()
         };
-        pages.push((runs::read(&file)?, file));
+        let is_log = path.is_dir() && !file.is_file() && path.join(log::FILE).is_file();
+        let run = if is_log {
+            log::read(path)?
+        } else {
+            runs::read(&file)?
+        };
+        pages.push((run, file));
     }
     let several = pages.len() > 1;
     for (run, file) in &pages {

@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     config.set_all(&overrides).map_err(Failure::wrong_use)?;
     let workers = Workers::new(Some(1))?;
     let plan = one_micro_batch(preparation::plan(&config, &workers));
-    preparation::check_memory(&plan, &workers)?;
+    preparation::check_memory(&config, &plan, &workers)?;
     let mut trainer =
         Trainer::new(&plan, workers.pool.clone(), config.training.seed).map_err(Failure::failed)?;
     let batch = invented(&plan);

@@ -13,12 +13,10 @@ use super::outcome::{Exit, Failure, warn};
 use super::preparation::{self, Prepared};
 use super::profile;
 use super::progress::Progress;
-use super::text_source::{self, say};
-use super::trained::Trained;
+use super::text_source::say;
 use super::utf8;
 use super::written::write;
 use crate::config::{Algorithm, Config, ConfigError};
-use crate::text::examples::SPECIAL;
 use crate::train::run::{RunError, Summary};
 use crate::train::run_folder;
 use crate::train::trace::About;
@@ -152,7 +150,7 @@ impl Arguments {
         };
         if self.config.is_some() || !self.resume {
             config.method_ready().map_err(Failure::failed)?;
-            let sizes = sizes_of(Path::new(&path), config, self.init.is_some())?;
+            let sizes = preparation::sizes_of(Path::new(&path), config, self.init.is_some())?;
             let sizes = sizes.iter().map(|(key, value)| (*key, value.as_str()));
             // What the user sets comes last.
             let all: Vec<_> = sizes.chain(pairs.iter().copied()).collect();
@@ -180,49 +178,6 @@ impl Arguments {
             }
         }
     }
-}
-
-/// The keys that a model to start from decides. Of sequences longer than it knows positions for, the length too; for the parts of
-/// examples, more tokens. Where a configuration of post-training names the model, it must have the sizes that this one names.
-fn sizes_of(
-    path: &Path,
-    config: &Config,
-    given: bool,
-) -> Result<Vec<(&'static str, String)>, Failure> {
-    let trained = Trained::open(path)?;
-    let mut shape = trained.shape;
-    if config.algorithm().is_some() {
-        let Some(tokenizer) = &trained.tokenizer else {
-            return Err(text_source::no_tokenizer());
-        };
-        let special = SPECIAL
-            .iter()
-            .filter(|token| tokenizer.special(token).is_none());
-        let wanted = config.model.vocab_size;
-        let grown = tokenizer.vocab_size() + special.count();
-        let same = preparation::same_sizes(&shape, config)
-            && (wanted == shape.vocab_size || wanted == grown);
-        if !given && !same {
-            return Err(
-                preparation::other_sizes(path, &shape, &super::trained::shape(config)).help(
-                    format!(
-                        "train one of these sizes, or take those of the model by --init {}",
-                        path.display()
-                    ),
-                ),
-            );
-        }
-        shape.vocab_size = shape.vocab_size.max(grown);
-    }
-    let mut sizes = preparation::size_keys(&shape).to_vec();
-    if config.training.max_length > shape.context {
-        say(&format!(
-            "training.max_length: {}, as many positions as the model knows",
-            shape.context
-        ));
-        sizes.push(("training.max_length", shape.context.to_string()));
-    }
-    Ok(sizes)
 }
 
 fn wrong_config(error: ConfigError) -> Failure {

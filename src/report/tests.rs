@@ -3,11 +3,12 @@
 use super::{Page, charts, render, sample, view, write};
 use crate::record::{Provenance, Run};
 
-fn runs() -> [(&'static str, Run); 6] {
+fn runs() -> [(&'static str, Run); 7] {
     [
         ("typical", sample::typical()),
         ("large", sample::large()),
         ("single", sample::single()),
+        ("reinforced", sample::reinforced()),
         ("nothing", sample::nothing()),
         ("unavailable", sample::unavailable()),
         ("hostile", sample::hostile()),

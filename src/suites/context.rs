@@ -1,6 +1,6 @@
 //! What a suite is given: the machine, the experiment, the clock, threads, and a host that watches.
 
-use super::{Recorder, SuiteError};
+use super::{Lesson, Recorder, SuiteError};
 use crate::kernels::Isa;
 use crate::kernels::gemm::Caches;
 use crate::measure::clock::{Clock, Ticks};
@@ -75,6 +75,8 @@ pub struct Experiment {
     pub counters: bool,
     /// Configurations of the suites that train.
     pub cases: Vec<Case>,
+    /// Configurations of post-training, for the training suite.
+    pub lessons: Vec<Lesson>,
     /// Seconds that all suites together should take; `None` to take the time that the effort needs.
     pub seconds: Option<f64>,
 }

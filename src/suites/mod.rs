@@ -11,6 +11,7 @@ mod context;
 mod frequency;
 mod generation;
 mod known_work;
+mod lesson;
 mod machine;
 pub mod matmul;
 mod memory;
@@ -29,8 +30,10 @@ pub mod verify;
 mod testing;
 
 pub use context::{Case, Context, Effort, Experiment, Host, caches};
+pub use lesson::{Begin, Begun, Lesson};
 pub use machine::record_machine;
 pub use recorder::{Curve, Recorder};
+pub use training::{Course, CourseStep, record_course};
 
 use crate::kernels::Isa;
 
@@ -112,6 +115,14 @@ pub enum SuiteError {
         case: String,
         /// Why.
         source: crate::train::TrainerError,
+    },
+    /// What is taught could not be made ready.
+    #[error("{case}: {reason}")]
+    Lesson {
+        /// The case.
+        case: String,
+        /// Why.
+        reason: String,
     },
     /// The results could not be kept.
     #[error("cannot keep the results: {0}")]

@@ -77,6 +77,48 @@ quantities! {
     MFU_STEP = "mfu_step", "ratio", Neither;
     /// Speed-up that others claim.
     CLAIMED = "claimed", "ratio", Neither;
+    /// What the judge of responses gives them, in the mean.
+    REWARD = "reward", "reward", Higher;
+    /// What the rule that can be checked gives them.
+    RULE_REWARD = "rule_reward", "reward", Higher;
+    /// Divergence of a policy from its reference, of a response.
+    KL = "kl", "nats", Neither;
+    /// Weight of that divergence.
+    KL_COEFFICIENT = "kl_coefficient", "ratio", Neither;
+    /// Entropy of a token that a policy writes.
+    ENTROPY = "entropy", "nats", Neither;
+    /// Share of the tokens whose probability moved out of the range that a policy's update allows.
+    CLIP_FRACTION = "clip_fraction", "ratio", Neither;
+    /// Loss of a policy.
+    POLICY_LOSS = "policy_loss", "loss", Neither;
+    /// Loss of the values of a policy's states.
+    VALUE_LOSS = "value_loss", "loss", Lower;
+    /// Tokens of a response.
+    RESPONSE_TOKENS = "response_tokens", "tokens", Neither;
+    /// Share of the responses that came to an end.
+    ENDED = "ended", "ratio", Neither;
+    /// Share that was right.
+    ACCURACY = "accuracy", "ratio", Higher;
+    /// The same on what was held out.
+    VALIDATION_ACCURACY = "validation_accuracy", "ratio", Higher;
+    /// By how much the better of two is ahead.
+    MARGIN = "margin", "reward", Higher;
+    /// Speed of writing responses.
+    ROLLOUT_TOKENS_PER_SECOND = "rollout_tokens_per_second", "tokens/s", Higher;
+    /// Speed of learning from them.
+    UPDATE_TOKENS_PER_SECOND = "update_tokens_per_second", "tokens/s", Higher;
+    /// Time of writing responses, in a step.
+    ROLLOUT_SECONDS = "rollout_seconds", "seconds", Lower;
+    /// Time of asking reference, values and judge about them.
+    JUDGE_SECONDS = "judge_seconds", "seconds", Lower;
+    /// Time of learning from them.
+    UPDATE_SECONDS = "update_seconds", "seconds", Lower;
+    /// Part of the step that writes responses.
+    ROLLOUT_SHARE = "rollout_share", "ratio", Neither;
+    /// Part of the step that asks about them.
+    JUDGE_SHARE = "judge_share", "ratio", Neither;
+    /// Part of the step that learns from them.
+    UPDATE_SHARE = "update_share", "ratio", Neither;
     /// How far two losses lie apart.
     LOSS_DIFFERENCE = "loss_difference", "nats", Lower;
     /// How far two gradients, or the logits of two ways to generate, lie apart, relative to their size.

@@ -10,7 +10,7 @@ use crate::suites::{self, Effort, Experiment, Recorder};
 
 /// What is known about a run from its start.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(in crate::cli) struct Document {
     /// Unique and sortable: `20261122T141503-4f2a91`.
     pub(super) id: String,
     started: String,
@@ -23,7 +23,7 @@ pub(super) struct Document {
 
 impl Document {
     /// A run that starts now on `machine` with what was asked for.
-    pub(super) fn new(machine: &Machine, suite: &str, effort: Effort) -> Self {
+    pub(in crate::cli) fn new(machine: &Machine, suite: &str, effort: Effort) -> Self {
         let command: Vec<String> = std::env::args().collect();
         let machine = suites::record_machine(machine);
         let since_epoch = SystemTime::now()
@@ -59,7 +59,19 @@ impl Document {
 
     /// The document with what was recorded so far.
     pub(super) fn run(&self, recorder: &Recorder, experiment: &Experiment) -> Run {
-        let effective = |case: &suites::Case| (case.name.clone(), case.config.clone());
+        let cases = experiment.cases.iter();
+        let cases = cases.map(|case| (case.name.clone(), case.config.clone()));
+        let lessons = experiment.lessons.iter();
+        let lessons = lessons.map(|lesson| (lesson.name.clone(), lesson.config.clone()));
+        let config: serde_json::Map<_, _> = cases.chain(lessons).collect();
+        Run {
+            config: config.into(),
+            ..self.of_recorder(recorder)
+        }
+    }
+
+    /// The same without configurations.
+    pub(in crate::cli) fn of_recorder(&self, recorder: &Recorder) -> Run {
         Run {
             schema: SCHEMA.to_owned(),
             id: self.id.clone(),
@@ -74,12 +86,7 @@ impl Document {
                 .filter(|commit| !commit.is_empty())
                 .map(str::to_owned),
             machine: self.machine.clone(),
-            config: experiment
-                .cases
-                .iter()
-                .map(effective)
-                .collect::<serde_json::Map<_, _>>()
-                .into(),
+            config: serde_json::Value::Null,
             metrics: recorder.metrics().to_vec(),
             series: recorder.series().to_vec(),
             notes: recorder.notes().to_vec(),

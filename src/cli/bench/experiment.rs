@@ -1,22 +1,26 @@
 //! From the command line to an experiment: threads, instruction sets, configurations and their text.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Arguments;
-use crate::cli::outcome::Failure;
+use crate::cli::outcome::{Failure, warn};
 use crate::cli::text_source::{self, Vocabulary};
 use crate::cli::workers::Workers;
 use crate::cli::{environment, preparation};
 use crate::config::Config;
 use crate::kernels::Isa;
 use crate::probe::Machine;
-use crate::suites::{Case, Effort, Experiment};
+use crate::suites::{Begin, Case, Effort, Experiment, Lesson};
 use crate::train::Plan;
 use crate::train::data::Cut;
 
 /// The configurations of a run where none is named.
 pub(super) const SMALL: &str = "autoregressive_training_small";
 const LARGE: &str = "autoregressive_training";
+
+/// The suite that measures post-training.
+const TAUGHT: &str = "training";
 
 /// Seconds that a quick run may take, from the start of the program; writing the page comes after.
 const QUICK_SECONDS: f64 = 105.0;
@@ -69,19 +73,21 @@ pub(super) fn prepare(
 ) -> Result<Experiment, Failure> {
     let most = settings.threads.iter().copied().max();
     let isa = settings.isas.first().copied().unwrap_or_else(Isa::best);
-    let case = |(name, config): (String, Config)| case(name, &config, most, isa);
     let effort = arguments.effort();
-    let cases = settings
-        .configs
-        .into_iter()
-        .map(case)
-        .collect::<Result<_, Failure>>()?;
+    let (mut cases, mut lessons) = (Vec::new(), Vec::new());
+    for (name, config) in settings.configs {
+        match config.algorithm() {
+            None => cases.push(case(name, &config, most, isa)?),
+            Some(_) => lessons.push(lesson(name, config, most, isa)?),
+        }
+    }
     Ok(Experiment {
         effort,
         threads: settings.threads,
         isas: settings.isas,
         counters: arguments.counters != "off",
         cases,
+        lessons,
         seconds: (effort == Effort::Quick).then(|| (QUICK_SECONDS - elapsed()).max(LEAST_SECONDS)),
     })
 }
@@ -92,7 +98,7 @@ fn case(name: String, config: &Config, threads: Option<usize>, isa: Isa) -> Resu
         isa,
         ..preparation::plan(config, &workers)
     };
-    preparation::check_memory(&plan, &workers)?;
+    preparation::check_memory(config, &plan, &workers)?;
     let vocabulary = Vocabulary::Learnt(config.model.vocab_size);
     let text = workers
         .pool
@@ -116,6 +122,62 @@ fn case(name: String, config: &Config, threads: Option<usize>, isa: Isa) -> Resu
     })
 }
 
+/// What a configuration of post-training needs is made when its turn comes; its memory is checked now.
+fn lesson(
+    name: String,
+    mut config: Config,
+    threads: Option<usize>,
+    isa: Isa,
+) -> Result<Lesson, Failure> {
+    let workers = Workers::new(threads)?;
+    let limits = start(&name, &mut config)?;
+    let plan = Plan {
+        isa,
+        ..preparation::plan(&config, &workers)
+    };
+    preparation::check_memory(&config, &plan, &workers)?;
+    let effective = config.effective();
+    let begin = move || {
+        preparation::lesson(&config, &workers, &plan).map_err(|failure| failure.to_string())
+    };
+    Ok(Lesson {
+        name,
+        config: effective,
+        plan,
+        limits,
+        begin: Begin(Arc::new(begin)),
+    })
+}
+
+/// Takes the sizes of the model that a configuration of post-training starts from. Where that is not there, speed can be measured all
+/// the same: what the reader must know then.
+fn start(name: &str, config: &mut Config) -> Result<Option<String>, Failure> {
+    let weights = config.data.pretrained_weights.clone();
+    match weights.filter(|path| Path::new(path).exists()) {
+        Some(path) => {
+            let sizes = preparation::sizes_of(Path::new(&path), config, false)?;
+            let sizes: Vec<(&str, &str)> = sizes
+                .iter()
+                .map(|(key, value)| (*key, value.as_str()))
+                .collect();
+            config.set_all(&sizes).map_err(|error| {
+                Failure::wrong_use(error).help(format!("this comes from the model in {path}"))
+            })?;
+            Ok(None)
+        }
+        None => {
+            let named = config.data.pretrained_weights.take();
+            let missing = named.map_or("it names no model to start from".to_owned(), |path| {
+                format!("the model that it starts from, {path}, is not there")
+            });
+            warn(format!("{name}: {missing}: weights are random"));
+            Ok(Some(format!(
+                "{missing}, so its weights are random. Speeds are those of training; rewards and losses mean nothing."
+            )))
+        }
+    }
+}
+
 fn configs(arguments: &Arguments) -> Result<Vec<(String, Config)>, Failure> {
     let mut names: Vec<&str> = arguments.config.iter().map(String::as_str).collect();
     if names.is_empty() {
@@ -128,6 +190,7 @@ fn configs(arguments: &Arguments) -> Result<Vec<(String, Config)>, Failure> {
         .map(|text| Config::parse_override(text))
         .collect::<Result<_, _>>()
         .map_err(Failure::wrong_use)?;
+    let suites = arguments.suites();
     let mut configs: Vec<(String, Config)> = Vec::new();
     for name in names {
         let mut config = Config::find(name).map_err(Failure::wrong_use)?;
@@ -141,11 +204,15 @@ fn configs(arguments: &Arguments) -> Result<Vec<(String, Config)>, Failure> {
             config.data.input_file = Some(text.to_owned());
         }
         config.method_ready().map_err(Failure::wrong_use)?;
-        if config.algorithm().is_some() {
-            let method = config.computation.method;
-            let what = format!("{name}: the suites measure pretraining, not the method {method}");
-            return Err(Failure::wrong_use(what)
-                .help("`loopos train` keeps speed and losses of every step in metrics.jsonl"));
+        if config.algorithm().is_some()
+            && let Some(suite) = suites
+                .iter()
+                .find(|suite| suite.trains() && suite.id() != TAUGHT)
+        {
+            let (suite, method) = (suite.id(), config.computation.method);
+            let what =
+                format!("{name}: the suite {suite} measures pretraining, not the method {method}");
+            return Err(Failure::wrong_use(what).help("`--suite training` measures it"));
         }
         let name = case_name(name);
         if configs.iter().any(|(other, _)| *other == name) {

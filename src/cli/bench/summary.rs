@@ -192,6 +192,7 @@ fn training(text: &mut String, run: &Run, case: &str, threads: usize) {
     if let Some(seconds) = get("step_seconds") {
         push(text, "step", &Seconds(seconds).to_string());
     }
+    phases(text, &get);
     if let (Some(mfu), Some(gflops)) = (get("mfu"), get("gflops")) {
         push(
             text,
@@ -234,6 +235,17 @@ fn training(text: &mut String, run: &Run, case: &str, threads: usize) {
     ledger(text, run, case, threads);
     reasons(text, run, case, threads);
     disturbance(text, run, case, threads);
+}
+
+/// Speeds and shares of the phases of reinforcement, and what it came to.
+fn phases(text: &mut String, get: &dyn Fn(&str) -> Option<f64>) {
+    for (label, phase) in [("writing", "rollout"), ("learning", "update")] {
+        let speed = get(&format!("{phase}_tokens_per_second"));
+        if let (Some(speed), Some(share)) = (speed, get(&format!("{phase}_share"))) {
+            let line = format!("{} tokens/s, {} of the step", digits(speed), Ratio(share));
+            push(text, label, &line);
+        }
+    }
 }
 
 /// What the optimizations are worth, all together and those that matter most.

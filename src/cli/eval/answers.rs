@@ -1,20 +1,21 @@
 //! How many held-out problems a model answers exactly, or what the hidden rule says of its sentences.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::super::interrupt::Interrupt;
 use super::super::outcome::{Exit, Failure};
-use super::super::preparation::{is_bare, is_ruled, worked};
+use super::super::preparation::{self, is_bare, is_ruled, worked};
 use super::super::text_source::say;
 use super::super::trained::Trained;
 use super::super::workers::Workers;
 use super::Arguments;
 use crate::config::{Algorithm, Config};
-use crate::model::Sampling;
+use crate::model::{Sampling, Shape};
 use crate::text::Tokenizer;
-use crate::text::examples::{Parts, Worked, rule};
-use crate::train::posttraining::{Responses, held_out, respond};
+use crate::text::examples::{Encoded, Parts, Worked, rule};
+use crate::train::posttraining::{Responses, divergence, held_out, respond};
 use crate::units::{Ratio, grouped};
 
 /// Problems that are answered together.
@@ -59,7 +60,7 @@ pub(super) fn run(
     let ready = trained.ready(workers)?;
     let interrupt = Interrupt::install()?;
     let (mut right, mut ended, mut asked) = (0, 0, 0);
-    let mut rewards = Vec::new();
+    let (mut rewards, mut written) = (Vec::new(), Vec::new());
     let mut stdout = io::stdout().lock();
     for (problems, starts) in problems.chunks(TOGETHER).zip(starts.chunks(TOGETHER)) {
         let responses = workers.pool.assemble(|| {
@@ -76,7 +77,7 @@ pub(super) fn run(
         if interrupt.stop().load(Ordering::Relaxed) {
             break;
         }
-        for (problem, response) in problems.iter().zip(&responses) {
+        for (place, (problem, response)) in problems.iter().zip(&responses).enumerate() {
             let found = if bare {
                 Some(parts.text(tokenizer, response))
             } else {
@@ -93,6 +94,11 @@ pub(super) fn run(
                     &parts.text(tokenizer, response),
                     is_right,
                 )?;
+            }
+            if arguments.reference.is_some() {
+                let ids = [starts[place].0, response].concat();
+                let prompt = starts[place].0.len();
+                written.push(Encoded { ids, prompt });
             }
             asked += 1;
             right += usize::from(is_right);
@@ -112,7 +118,35 @@ pub(super) fn run(
         writeln!(stdout, "exact answers  {}, {}", count(right), share(right))?;
     }
     writeln!(stdout, "ended          {}, {}", count(ended), share(ended))?;
+    if let Some(reference) = &arguments.reference {
+        let divergence = gone(reference, trained, config, workers, &written)?;
+        writeln!(stdout, "divergence     {divergence:.3} nats a response")?;
+    }
     Ok(interrupt.exit())
+}
+
+/// How far the responses of a model have gone from what `reference` would have written.
+fn gone(
+    reference: &Path,
+    trained: &Trained,
+    config: &Config,
+    workers: &Workers,
+    written: &[Encoded],
+) -> Result<f64, Failure> {
+    let plan = preparation::plan(config, workers);
+    let shape = Shape {
+        scalar_head: false,
+        ..trained.shape
+    };
+    let other = Trained::open(reference)?;
+    let same = other.tokenizer.as_ref().map(Tokenizer::key);
+    if same != trained.tokenizer.as_ref().map(Tokenizer::key) {
+        let what = format!("the model in {} has another tokenizer", reference.display());
+        return Err(Failure::wrong_use(what).help("name the model that training started from"));
+    }
+    let mut policy = preparation::frozen(trained, config, workers, &plan, trained.shape)?;
+    let mut reference = preparation::frozen(&other, config, workers, &plan, shape)?;
+    Ok(divergence(&mut policy, &mut reference, written))
 }
 
 /// The likeliest token always; of sentences, which the rule judges, what the model's own distribution gives.

@@ -7,7 +7,7 @@ use super::super::text_source::say;
 use crate::config::{BuiltInTask, Config};
 use crate::text::examples::{
     Encoded, Lines, LinesError, Pair, Parts, Worked, arithmetic, corrupted, made_key, read_pairs,
-    read_worked, rule, sentence, sentence_prompt,
+    read_worked, rule, sentence, sentence_prompt, spoilt,
 };
 use crate::text::{Encoder, Key, Tokenizer};
 use crate::train::posttraining::{EncodedPair, Prompt, held_out};
@@ -167,9 +167,14 @@ fn made_pairs(config: &Config, parts: Parts, encoder: &mut Encoder<'_>) -> MadeP
     (prompts, pairs, made_key(&source), source)
 }
 
-/// Two sentences that the hidden rule tells apart.
+/// Two sentences that the hidden rule tells apart. In one pair of three the first is spoilt: a reward model that had seen whole sentences
+/// alone would have no idea of others, and a policy would find out.
 fn preferred(index: u64) -> Pair {
-    let first = sentence(SEED, index, 1);
+    let whole = sentence(SEED, index, 1);
+    let first = match index % 3 {
+        0 => spoilt(&whole, index / 3),
+        _ => whole,
+    };
     let mut others = (2..).map(|which| sentence(SEED, index, which));
     let differs = |other: &String| rule(other) != rule(&first);
     // Of all sentences one in six has the worth of another; the search does not go on for ever.

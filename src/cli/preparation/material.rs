@@ -2,6 +2,8 @@
 
 mod taught;
 
+pub(crate) use taught::frozen;
+
 use super::super::outcome::Failure;
 use super::super::text_source::{self, Text, Vocabulary, no_tokenizer};
 use super::super::workers::Workers;

@@ -33,6 +33,7 @@ pub(super) fn run(machine: &Machine, page: Option<(String, Style)>) -> anyhow::R
         isas: Isa::available(),
         counters: false,
         cases: Vec::new(),
+        lessons: Vec::new(),
         seconds: None,
     };
     let clock = Clock::best();

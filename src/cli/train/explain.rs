@@ -22,7 +22,7 @@ use crate::units::{Bytes, digits, grouped};
 pub(super) fn explain(config: &Config) -> Result<String, Failure> {
     let workers = Workers::new(config.training.threads)?;
     let plan = preparation::plan(config, &workers);
-    preparation::check_memory(&plan, &workers)?;
+    preparation::check_memory(config, &plan, &workers)?;
     let vocabulary = match &config.data.pretrained_weights {
         Some(path) => Vocabulary::of_model(Trained::open(Path::new(path))?.tokenizer),
         None => Vocabulary::Learnt(config.model.vocab_size),

@@ -20,6 +20,7 @@ mod memory_plan;
 mod memory_use;
 mod nodes;
 mod panels;
+pub(crate) mod posttraining;
 mod roofline;
 mod scaling;
 mod speedup;
@@ -38,12 +39,13 @@ use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
-pub(crate) const ALL: [&Chart; 26] = [
+pub(crate) const ALL: [&Chart; 27] = [
     &step_breakdown::CHART,
     &roofline::CHART,
     &ledger::CHART,
     &speedup::CHART,
     &thread_efficiency::CHART,
+    &posttraining::CHART,
     &loss::CHART,
     &step_times::CHART,
     &memory_plan::CHART,

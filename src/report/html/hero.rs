@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::record::{Metric, Summary};
+use crate::report::charts::posttraining;
 use crate::report::draw::clean;
 use crate::report::headlines::{Headline, headlines};
 use crate::report::values::{self, duration, interval, many, quantity, reason};
@@ -46,9 +47,11 @@ pub(super) fn hero(view: &View<'_>) -> Markup {
         div.grid {
             @if view.case.is_some() {
                 (speed(view))
-                (attainable(view))
+                // Of post-training nobody knows the arithmetic beforehand: its phases say where the time goes.
+                @let shares = phase_shares(view);
+                @if shares.is_empty() { (attainable(view)) } @else { (phases(view, &shares)) }
                 (step(view))
-                (why(view))
+                @if shares.is_empty() { (why(view)) }
                 (advice(view))
             }
             @let findings = headlines(view.run);
@@ -220,6 +223,38 @@ fn attainable(view: &View<'_>) -> Markup {
                 }
                 p.sub { (values::capital(origin(metric.provenance))) ": " (clean(&metric.how)) }
             } @else { (unavailable(metric)) }
+        }
+    }
+}
+
+/// The phases of a step of reinforcement with their shares, the longest first.
+fn phase_shares(view: &View<'_>) -> Vec<(&'static str, f64)> {
+    let share = |(name, what): &(&str, &'static str)| {
+        let metric = format!("{name}_share");
+        Some((*what, view.value(&view.name("training", &metric))?))
+    };
+    let mut shares: Vec<_> = posttraining::PHASES.iter().filter_map(share).collect();
+    shares.sort_by(|one, other| other.1.total_cmp(&one.1));
+    shares
+}
+
+/// Where a step of reinforcement goes.
+fn phases(view: &View<'_>, shares: &[(&'static str, f64)]) -> Markup {
+    let number = |quantity: &str| view.value(&view.name("training", quantity));
+    let speeds = [
+        ("written", number("rollout_tokens_per_second")),
+        ("learnt from", number("update_tokens_per_second")),
+    ];
+    html! {
+        section.card.third {
+            p.lab { "Where a step goes" }
+            @if let Some((what, share)) = shares.first() {
+                p.big { (format!("{:.0}", share * 100.0)) " " small { "% " (what) } }
+            }
+            dl.pairs {
+                @for (what, share) in shares.iter().skip(1) { dt { (what) } dd { (quantity(*share, "ratio")) } }
+                @for (what, speed) in speeds { @if let Some(speed) = speed { dt { (what) } dd { (digits(speed)) " tokens/s" } } }
+            }
         }
     }
 }

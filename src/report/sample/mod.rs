@@ -4,6 +4,7 @@ mod frequency;
 mod hostile;
 mod kernels;
 mod machine;
+mod posttraining;
 mod sizes;
 mod traffic;
 mod training;
@@ -51,6 +52,13 @@ pub(super) fn large() -> Run {
         ("scalar", 140.0),
     ]);
     builder.machine_curves();
+    builder.run
+}
+
+/// Reinforcement of a model, and nothing else.
+pub(super) fn reinforced() -> Run {
+    let mut builder = Builder::new(2, 1, 1, "rlhf_training_small", 2);
+    builder.reinforcement();
     builder.run
 }
 

@@ -222,6 +222,7 @@ mod tests {
             isas,
             counters: false,
             cases: Vec::new(),
+            lessons: Vec::new(),
             seconds: None,
         }
     }

@@ -87,6 +87,7 @@ mod tests {
             isas: Isa::available(),
             counters: false,
             cases: vec![tiny(2, 1)],
+            lessons: Vec::new(),
             seconds: Some(5.0),
         }
     }

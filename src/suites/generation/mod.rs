@@ -120,6 +120,7 @@ mod tests {
             isas: vec![Isa::best()],
             counters: false,
             cases: vec![tiny(1, 1)],
+            lessons: Vec::new(),
             seconds: None,
         }
     }

@@ -85,6 +85,7 @@ mod tests {
             isas: Isa::available(),
             counters: false,
             cases: Vec::new(),
+            lessons: Vec::new(),
             seconds: None,
         };
         let host = Quiet {

@@ -274,6 +274,7 @@ mod tests {
             isas: vec![Isa::best()],
             counters: false,
             cases: Vec::new(),
+            lessons: Vec::new(),
             seconds: None,
         };
         let mut context = Context::new(&machine, &experiment, &clock, &host);
@@ -307,6 +308,7 @@ mod tests {
             isas: vec![Isa::best()],
             counters: false,
             cases: Vec::new(),
+            lessons: Vec::new(),
             seconds: None,
         };
         let mut context = Context::new(&machine, &experiment, &clock, &host);

@@ -129,6 +129,7 @@ mod tests {
             isas: Isa::available(),
             counters: false,
             cases: Vec::new(),
+            lessons: Vec::new(),
             seconds: None,
         };
         let host = Quiet {
@@ -149,6 +150,7 @@ mod tests {
             isas: vec![Isa::best()],
             counters: false,
             cases: Vec::new(),
+            lessons: Vec::new(),
             seconds: None,
         };
         let mut context = Context::new(&machine, &experiment, &clock, &host);

@@ -180,6 +180,7 @@ mod tests {
             isas: Vec::new(),
             counters,
             cases: Vec::new(),
+            lessons: Vec::new(),
             seconds: None,
         }
     }

@@ -13,7 +13,10 @@ mod operator_counts;
 mod operator_times;
 mod operators;
 mod others;
+mod posttraining;
 mod records;
+
+pub use posttraining::{Course, CourseStep, record as record_course};
 
 use super::{Context, Suite, SuiteError, find};
 
@@ -58,10 +61,26 @@ impl Suite for Training {
             );
             context.keep()?;
         }
+        let lessons = &context.experiment.lessons;
+        for (index, lesson) in lessons.iter().enumerate() {
+            if context.stopped() {
+                break;
+            }
+            posttraining::measure(context, lesson, lessons.len() - index)?;
+        }
         if let Some(case) = cases.first()
             && !context.stopped()
         {
             ledger::run(context, case)?;
+        }
+        if !lessons.is_empty() {
+            context.recorder.note(
+                "method",
+                "Post-training runs as it would by itself, on the most threads; its phases are timed by the task.",
+            );
+        }
+        if cases.is_empty() {
+            return Ok(());
         }
         context.recorder.note(
             "method",
@@ -91,6 +110,7 @@ mod tests {
             isas: vec![Isa::best()],
             counters: true,
             cases: vec![case],
+            lessons: Vec::new(),
             seconds: Some(0.5),
         }
     }

@@ -307,6 +307,7 @@ mod tests {
             isas: vec![Isa::best()],
             counters: false,
             cases: vec![tiny(12, 4)],
+            lessons: Vec::new(),
             seconds: Some(1.0),
         };
         let mut context = Context::new(&machine, &experiment, &clock, &host);

@@ -76,6 +76,7 @@ mod tests {
             isas: Isa::available(),
             counters: false,
             cases: Vec::new(),
+            lessons: Vec::new(),
             seconds: None,
         };
         // Asked once before each measure: the clocks run, the units find themselves stopped, the rest never begins.

@@ -11,7 +11,7 @@ pub use arithmetic::{arithmetic, corrupted, evaluate};
 pub use lines::{Lines, LinesError, Skipped};
 pub use parts::{Encoded, Parts, SPECIAL};
 pub use preferences::{Pair, read_pairs};
-pub use sentences::{rule, sentence, sentence_prompt};
+pub use sentences::{rule, sentence, sentence_prompt, spoilt};
 pub use worked::{Worked, read_worked};
 
 use sha2::{Digest, Sha256};

@@ -32,6 +32,22 @@ pub fn sentence(seed: u64, index: u64, which: u64) -> String {
     words.join(" ")
 }
 
+/// A sentence that ends early, in the middle of a word too, or from some word on is spelt backwards: what a policy may come to write
+/// and no teacher did.
+pub fn spoilt(sentence: &str, index: u64) -> String {
+    let (at, backwards) = (index as usize / 2, index % 2 == 1);
+    if !backwards {
+        let kept = 1 + at % sentence.len().max(1);
+        return sentence.chars().take(kept).collect();
+    }
+    let spell = |(place, word): (usize, &str)| match place < at % LENGTH {
+        true => word.to_owned(),
+        false => word.chars().rev().collect(),
+    };
+    let words: Vec<String> = sentence.split(' ').enumerate().map(spell).collect();
+    words.join(" ")
+}
+
 /// What the hidden rule says of a response: words it likes less words it dislikes, in -6..=6. Words beyond the sixth do not count,
 /// those that are none of the language count as disliked.
 pub fn rule(response: &str) -> f64 {
@@ -65,6 +81,9 @@ mod tests {
         assert_eq!(sentence(1, 7, 0), sentence(1, 7, 0));
         assert_ne!(sentence(1, 7, 0), sentence(1, 7, 1));
         assert_eq!(sentence(1, 7, 0).split(' ').count(), LENGTH);
+        let spoilt = |index| spoilt("warm kind glad", index);
+        assert_eq!([0, 12, 26].map(spoilt), ["w", "warm ki", "warm kind glad"]);
+        assert_eq!([1, 3].map(spoilt), ["mraw dnik dalg", "warm dnik dalg"]);
         assert!(ANIMALS.contains(&sentence_prompt(1, 7).as_str()));
     }
 }

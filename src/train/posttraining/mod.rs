@@ -12,7 +12,7 @@ mod writing;
 pub use judge::{Judge, Prompt, Rule};
 pub use policy::{Policy, Reinforcement};
 pub use preferences::{Comparison, EncodedPair, Preferences};
-pub use rollout::Advantages;
+pub use rollout::{Advantages, divergence};
 pub use split::held_out;
 pub use supervised::Supervised;
 pub use writing::{Responses, respond};

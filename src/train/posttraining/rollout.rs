@@ -93,6 +93,24 @@ pub(super) fn write(
     prompts.iter().zip(responses).map(whole).collect()
 }
 
+/// How far the policy has gone from the reference by these responses of its own: the mean of their log-probability less the
+/// reference's, in nats a response. An estimate of the divergence between the two.
+pub fn divergence(policy: &mut Trainer, reference: &mut Trainer, responses: &[Encoded]) -> f64 {
+    let (mut sum, together) = (0.0, policy.plan().batch.max(1));
+    let mut batch = Batch::default();
+    for responses in responses.chunks(together) {
+        let rows: Vec<&Encoded> = responses.iter().collect();
+        fill(&mut batch, &rows, policy.plan().length);
+        let (here, there) = (policy.read(&batch).losses, reference.read(&batch).losses);
+        let gains = there
+            .iter()
+            .zip(&here)
+            .map(|(there, here)| f64::from(there - here));
+        sum += gains.sum::<f64>();
+    }
+    sum / responses.len().max(1) as f64
+}
+
 /// Who is asked about responses.
 pub(super) struct Asked<'a> {
     /// Wrote them.

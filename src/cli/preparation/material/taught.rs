@@ -115,29 +115,42 @@ fn reference(
     plan: &Plan,
     data: Key,
 ) -> Result<(Box<Trainer>, Key), Failure> {
-    let path = config
-        .data
-        .pretrained_weights
-        .as_deref()
-        .unwrap_or_default();
     let shape = Shape {
         scalar_head: false,
         ..plan.shape
     };
-    let frozen = frozen(
-        &Trained::open(Path::new(path))?,
-        config,
-        workers,
-        plan,
-        shape,
-    )?;
+    // Without a model to start from, the policy has the random weights of its seed, and so has this.
+    let frozen = match config.data.pretrained_weights.as_deref() {
+        Some(path) => {
+            let trained = Trained::open(Path::new(path))?;
+            frozen(&trained, config, workers, plan, shape)?
+        }
+        None => untrained(config, workers, plan, shape)?,
+    };
     let key = digest::of_weights(data, frozen.parameters());
     Ok((Box::new(frozen), key))
 }
 
-/// A model that is asked and never updated: its gradients and moments are planned, but memory that is never touched is never taken.
-fn frozen(
+/// A model that is asked and never updated, with these weights.
+///
+/// # Errors
+/// When there is no memory for it, or its weights are damaged or do not fit `shape`.
+pub(crate) fn frozen(
     trained: &Trained,
+    config: &Config,
+    workers: &Workers,
+    plan: &Plan,
+    shape: Shape,
+) -> Result<Trainer, Failure> {
+    let mut frozen = untrained(config, workers, plan, shape)?;
+    let [weights, ..] = frozen.restore(0);
+    trained.fill_grown(weights)?;
+    Ok(frozen)
+}
+
+/// The same with the random weights of the seed: its gradients and moments are planned, but memory that is never touched is never
+/// taken.
+fn untrained(
     config: &Config,
     workers: &Workers,
     plan: &Plan,
@@ -145,10 +158,7 @@ fn frozen(
 ) -> Result<Trainer, Failure> {
     let plan = Plan { shape, ..*plan };
     let pool = Arc::clone(&workers.pool);
-    let mut frozen = Trainer::new(&plan, pool, config.training.seed).map_err(Failure::failed)?;
-    let [weights, ..] = frozen.restore(0);
-    trained.fill_grown(weights)?;
-    Ok(frozen)
+    Trainer::new(&plan, pool, config.training.seed).map_err(Failure::failed)
 }
 
 /// Who judges responses.

@@ -286,6 +286,7 @@ mod tests {
             isas: vec![Isa::best()],
             counters: false,
             cases: Vec::new(),
+            lessons: Vec::new(),
             seconds: None,
         }
     }
