@@ -220,8 +220,33 @@ fn preferences_and_rewards_teach_and_runs_go_on_to_the_same_bits() {
             "{figure} is not in {log}"
         );
     }
-    let asked = output(place.loopos(&["eval", "--model", "ppo"]), 0);
-    assert!(String::from_utf8_lossy(&asked.stdout).contains("exact answers"));
+    let asked = output(
+        place.loopos(&["eval", "--model", "ppo", "--reference", "taught"]),
+        0,
+    );
+    let text = String::from_utf8_lossy(&asked.stdout);
+    assert!(
+        text.contains("exact answers") && text.contains("nats a response"),
+        "{text}"
+    );
+    output(place.loopos(&["report", "ppo", "--out", "page"]), 0);
+    let page = fs::read_to_string(place.path("page/report.html")).unwrap();
+    for part in [
+        "What it learns",
+        "Divergence from the reference",
+        "writing responses",
+    ] {
+        assert!(page.contains(part), "{part} is not on the page");
+    }
+    let refused = output(
+        place.loopos(&["eval", "--model", "ppo", "--reference", "run"]),
+        2,
+    );
+    assert!(
+        stderr(&refused).contains("another tokenizer"),
+        "{}",
+        stderr(&refused)
+    );
 }
 
 #[test]

@@ -1,11 +1,12 @@
 """Runs that are killed: at every system call that touches their folder, and at random moments."""
 
 import collections
+import functools
 import random
 import signal
 import time
 
-from place import said
+from place import KINDS, PPO, PRETRAINING, said
 
 CALLS = ("openat", "mkdir", "write", "ftruncate", "fsync", "rename", "unlink", "unlinkat")
 
@@ -35,8 +36,9 @@ def go_on(place, run, wanted):
     return None if place.digests(run) == wanted else "other weights after starting anew"
 
 
-def at_every_call(place, _count):
+def at_every_call(kind, place, _count):
     """`kill -9` when the run makes its k-th call of each kind on a file of its folder, for every k."""
+    place.become(kind)
     wanted = place.whole()
     for call in CALLS:
         for number in calls_into(place, "killed", call):
@@ -47,8 +49,9 @@ def at_every_call(place, _count):
             place.remove("killed")
 
 
-def at_random_moments(place, count):
-    """`kill -9` after a random part of the run's time, in runs and in runs gone on with."""
+def at_random_moments(kind, place, count):
+    """`kill -9` after a random part of the run's time."""
+    place.become(kind)
     began = time.monotonic()
     wanted = place.whole()
     usual = time.monotonic() - began
@@ -63,6 +66,7 @@ def at_random_moments(place, count):
 
 
 TESTS = [
-    ("kill -9 at every call on a file of the run", at_every_call, 0),
-    ("kill -9 at a random moment", at_random_moments, 200),
+    (f"kill -9 at every call on a file of the run: {kind}", functools.partial(at_every_call, kind), 0) for kind in (PRETRAINING, PPO)
+] + [
+    (f"kill -9 at a random moment: {kind}", functools.partial(at_random_moments, kind), 200) for kind in KINDS
 ]

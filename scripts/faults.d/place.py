@@ -12,6 +12,9 @@ import tempfile
 WORDS = "the river runs under a bridge of stone and never stops its song while rain falls far away".split()
 STEPS = 20
 
+# What a run may be, and how each further kind changes the configuration of the one that it starts from.
+PRETRAINING, LESSONS, REWARDS, PPO = KINDS = ("pretraining", "chain of thought", "a reward model", "PPO")
+
 
 class Place:
     """A temporary folder: a configuration, a text, a cache, and runs beside one another."""
@@ -34,7 +37,41 @@ class Place:
             },
             "data": {"input_file": "text", "output_dir": "run"},
         }
+        self.write_config()
+
+    def write_config(self):
         (self.folder / "config.json").write_text(json.dumps(self.config))
+
+    def become(self, kind):
+        """Makes the runs of this place be of this kind, after the models that they start from."""
+        for number, name in enumerate(KINDS[: KINDS.index(kind) + 1]):
+            if number:
+                before = KINDS[number - 1].replace(" ", "-")
+                if number == 1:
+                    self.config["training"]["max_length"] = 24
+                    self.write_config()
+                done = self.run(self.train(before))
+                assert done.returncode == 0, said(done)
+                self.teach(name, before)
+
+    def teach(self, kind, start):
+        """The configuration of a kind that starts from the run `start`."""
+        training, data = self.config["training"], {"output_dir": "run", "pretrained_weights": start}
+        if kind != LESSONS:
+            # The taught model has the four tokens that tell the parts of examples.
+            self.config["model"] |= {"vocab_size": 304}
+        method = "chain_of_thought" if kind == LESSONS else "rlhf"
+        self.config["computation"] = {"mode": "posttraining", "method": method, "description": "a trial of faults"}
+        post = {"examples": 60, "difficulty": 1}
+        if kind == REWARDS:
+            post["algorithm"] = "reward_model"
+        if kind == PPO:
+            # The policy is the taught model; the model before it judges.
+            data["pretrained_weights"] = LESSONS.replace(" ", "-")
+            post |= {"algorithm": "ppo", "reward_model": start, "rollouts": 8, "response_length": 8, "update_epochs": 2}
+            training |= {"max_steps": 6, "checkpoint_every": 2, "validation_every": None}
+        self.config |= {"data": data, "posttraining": post}
+        self.write_config()
 
     def __enter__(self):
         return self

@@ -47,11 +47,12 @@ pub(super) fn hero(view: &View<'_>) -> Markup {
         div.grid {
             @if view.case.is_some() {
                 (speed(view))
-                // Of post-training nobody knows the arithmetic beforehand: its phases say where the time goes.
-                @let shares = phase_shares(view);
-                @if shares.is_empty() { (attainable(view)) } @else { (phases(view, &shares)) }
+                // Of post-training nobody knows the arithmetic beforehand, and a log has none: phases say where the time goes.
+                @let (shares, explained) = (phase_shares(view), view.metric(&view.name("training", "mfu")).is_some());
+                @if explained { (attainable(view)) }
+                @if !shares.is_empty() { (phases(view, &shares)) }
                 (step(view))
-                @if shares.is_empty() { (why(view)) }
+                @if explained { (why(view)) }
                 (advice(view))
             }
             @let findings = headlines(view.run);

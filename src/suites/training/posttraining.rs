@@ -260,6 +260,102 @@ impl CourseStep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::Isa;
+    use crate::measure::clock::Clock;
+    use crate::parallel::Pool;
+    use crate::probe::Machine;
+    use crate::suites::testing::{Quiet, tiny};
+    use crate::suites::{Begin, Effort, Experiment};
+    use crate::text::examples::Encoded;
+    use crate::train::Trainer;
+    use crate::train::posttraining::Supervised;
+    use crate::train::schedule::Schedule;
+    use std::sync::Arc;
+
+    /// Three steps on examples of a few tokens.
+    fn lesson() -> Lesson {
+        let plan = tiny(4, 2).plan;
+        let begin = move || {
+            let example = |first: u32| Encoded {
+                ids: (first..first + 9).collect(),
+                prompt: 3,
+            };
+            let pool = Arc::new(Pool::new(&[0]).map_err(|error| error.to_string())?);
+            Ok(Begun {
+                trainer: Trainer::new(&plan, pool, 1).map_err(|error| error.to_string())?,
+                task: Box::new(Supervised::new(
+                    (0..8).map(example).collect(),
+                    Vec::new(),
+                    4,
+                    1,
+                )),
+                schedule: Schedule::Constant { rate: 1e-2 },
+                steps: 3,
+            })
+        };
+        Lesson {
+            name: "lesson".into(),
+            config: serde_json::Value::Null,
+            plan,
+            limits: Some("its weights are random".into()),
+            begin: Begin(Arc::new(begin)),
+        }
+    }
+
+    fn experiment() -> Experiment {
+        Experiment {
+            effort: Effort::Quick,
+            threads: vec![1],
+            isas: vec![Isa::best()],
+            counters: false,
+            cases: Vec::new(),
+            lessons: Vec::new(),
+            seconds: None,
+        }
+    }
+
+    #[test]
+    fn a_lesson_is_measured_to_its_last_step() {
+        let (machine, clock, host) = (Machine::detect(), Clock::best(), Quiet::default());
+        let experiment = experiment();
+        let mut context = Context::new(&machine, &experiment, &clock, &host);
+        measure(&mut context, &lesson(), 1).unwrap();
+        let value = |name: &str| {
+            context
+                .recorder
+                .value(&format!("training.lesson.t1.{name}"))
+        };
+        assert!(value("tokens_per_second").unwrap() > 0.0);
+        assert!(value("peak_rss_bytes").is_some() && value("planned_bytes").is_some());
+        let loss = context.recorder.series().iter();
+        let loss = loss
+            .clone()
+            .find(|series| series.name == "training.lesson.t1.loss")
+            .unwrap();
+        assert_eq!(loss.x, [1.0, 2.0, 3.0]);
+        assert!(loss.y[0] > loss.y[2], "{:?}", loss.y);
+        assert!(
+            context
+                .recorder
+                .notes()
+                .iter()
+                .any(|note| note.text.contains("random"))
+        );
+        assert_eq!(host.kept.get(), 1);
+    }
+
+    #[test]
+    fn what_cannot_begin_is_named() {
+        let (machine, clock, host) = (Machine::detect(), Clock::best(), Quiet::default());
+        let experiment = experiment();
+        let mut context = Context::new(&machine, &experiment, &clock, &host);
+        let broken = Lesson {
+            begin: Begin(Arc::new(|| Err("no examples".into()))),
+            ..lesson()
+        };
+        let error = measure(&mut context, &broken, 1).unwrap_err().to_string();
+        assert_eq!(error, "lesson: no examples");
+    }
 
     fn step(number: u64, reward: f64) -> CourseStep {
         let figure = |name: &str, value| (name.to_owned(), value);

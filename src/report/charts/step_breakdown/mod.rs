@@ -49,7 +49,11 @@ fn inputs(view: &View<'_>) -> Vec<Input> {
     let operators = view.operator_metrics("step_seconds");
     let step = view.metric(&view.name("training", "step_seconds"));
     let time = Input::of_metrics("time by operator", operators.into_iter().map(|row| row.2));
-    time.into_iter()
+    // Where no operator was timed, as in post-training, the step alone says nothing about where it goes.
+    let Some(time) = time else {
+        return Vec::new();
+    };
+    std::iter::once(time)
         .chain(Input::of_metrics("step", step))
         .collect()
 }
