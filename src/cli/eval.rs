@@ -135,7 +135,7 @@ fn plan(arguments: &Arguments, trained: &Trained, workers: &Workers) -> Result<P
         );
         return Err(Failure::wrong_use(what));
     }
-    let micro_batch = Plan::automatic_micro_batch(SEQUENCES, length);
+    let micro_batch = Plan::automatic_micro_batch(&shape, SEQUENCES, length);
     Ok(Plan {
         shape,
         batch: micro_batch,

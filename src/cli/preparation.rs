@@ -231,9 +231,10 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
     // A pair is two sequences side by side.
     let sequences = if config.has_pairs() { 2 } else { 1 };
     let (batch, length) = (sequences * training.batch_size, training.max_length);
-    let automatic = || Plan::automatic_micro_batch(training.batch_size, sequences * length);
+    let shape = shape(config);
+    let automatic = || Plan::automatic_micro_batch(&shape, training.batch_size, sequences * length);
     Plan {
-        shape: shape(config),
+        shape,
         batch,
         length,
         micro_batch: sequences * training.micro_batch.unwrap_or_else(automatic),

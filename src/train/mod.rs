@@ -29,5 +29,5 @@ pub mod tensor_file;
 pub mod trace;
 
 pub use data::{Batch, Dataset};
-pub use plan::{MICRO_BATCH_TOKENS, MemoryPlan, Optimizer, Plan, RoleMemory};
+pub use plan::{MemoryPlan, Optimizer, Plan, RoleMemory};
 pub use trainer::{StepReport, Trainer, TrainerError};

@@ -110,19 +110,29 @@ pub struct RoleMemory {
     pub peak: Option<usize>,
 }
 
-/// Tokens of a micro-batch that is chosen automatically: enough that reading a gradient of weights and writing it back
-/// costs little beside the products, few enough that activations take little memory. 256 to 1,024 tokens took the same time
-/// within what neighbours of the machine change, so the least memory decides. Threads do not: a batch cut otherwise adds up its
-/// gradients in another order, and losses would depend on the number of threads.
-pub const MICRO_BATCH_TOKENS: usize = 256;
+/// Tokens of a micro-batch that is chosen automatically: at least, and at most.
+const MICRO_BATCH_TOKENS: (usize, usize) = (256, 1024);
+
+/// Tokens x layers x width of a micro-batch that is chosen automatically. A model of this much at 256 tokens, such as 4 layers of 384,
+/// takes the same time for 256 to 1,024 of them, so that the least memory decides; a smaller one is faster with more, since what a
+/// micro-batch costs whatever its size, reading a gradient of weights and writing it back, is spread over more tokens.
+const MICRO_BATCH_VALUES: usize = 256 * 4 * 384;
 
 /// Bytes of logits that exist at once.
 const LOGITS_BYTES: usize = 16 << 20;
 
 impl Plan {
-    /// The largest divisor of `batch` whose sequences of `length` tokens make no more than [`MICRO_BATCH_TOKENS`], one at the least.
-    pub fn automatic_micro_batch(batch: usize, length: usize) -> usize {
-        let most = (MICRO_BATCH_TOKENS / length.max(1)).max(1);
+    /// Tokens that a micro-batch of this model has at most where it is chosen automatically. Threads do not decide: a batch cut
+    /// otherwise adds up its gradients in another order, and losses would depend on the number of threads.
+    pub fn micro_batch_tokens(shape: &Shape) -> usize {
+        let (least, most) = MICRO_BATCH_TOKENS;
+        (MICRO_BATCH_VALUES / (shape.layers * shape.d_model).max(1)).clamp(least, most)
+    }
+
+    /// The largest divisor of `batch` whose sequences of `length` tokens make no more than [`Plan::micro_batch_tokens`], one at the
+    /// least.
+    pub fn automatic_micro_batch(shape: &Shape, batch: usize, length: usize) -> usize {
+        let most = (Plan::micro_batch_tokens(shape) / length.max(1)).max(1);
         (1..=batch.min(most))
             .rev()
             .find(|size| batch.is_multiple_of(*size))
@@ -180,10 +190,30 @@ mod tests {
 
     #[test]
     fn micro_batches_divide_the_batch() {
-        assert_eq!(Plan::automatic_micro_batch(32, 128), 2);
-        assert_eq!(Plan::automatic_micro_batch(30, 80), 3);
-        assert_eq!(Plan::automatic_micro_batch(10, 50), 5);
-        assert_eq!(Plan::automatic_micro_batch(13, 128), 1);
-        assert_eq!(Plan::automatic_micro_batch(4, 5000), 1);
+        let automatic = |layers, d_model, batch, length| {
+            let shape = Shape {
+                vocab_size: 300,
+                context: 128,
+                d_model,
+                heads: 1,
+                layers,
+                d_ff: 4 * d_model,
+                tied: true,
+                scalar_head: false,
+            };
+            Plan::automatic_micro_batch(&shape, batch, length)
+        };
+        assert_eq!(automatic(4, 384, 32, 128), 2);
+        assert_eq!(
+            automatic(12, 768, 32, 128),
+            2,
+            "a large model has no fewer tokens"
+        );
+        assert_eq!(automatic(2, 256, 32, 128), 4);
+        assert_eq!(automatic(1, 8, 32, 128), 8, "a tiny model has no more");
+        assert_eq!(automatic(4, 384, 30, 80), 3);
+        assert_eq!(automatic(4, 384, 10, 50), 5);
+        assert_eq!(automatic(4, 384, 13, 128), 1);
+        assert_eq!(automatic(4, 384, 4, 5000), 1);
     }
 }

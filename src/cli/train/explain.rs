@@ -10,9 +10,9 @@ use super::super::trained::Trained;
 use super::super::workers::Workers;
 use crate::config::Config;
 use crate::model::Layout;
+use crate::train::Plan;
 use crate::train::run::Settings;
 use crate::train::schedule::Progress;
-use crate::train::{MICRO_BATCH_TOKENS, Plan};
 use crate::units::{Bytes, digits, grouped};
 
 /// The plan of a run, line by line. Reads and encodes the text, and writes nothing but the cache.
@@ -86,8 +86,9 @@ fn step(config: &Config, plan: &Plan, workers: &Workers) -> String {
     let why = match config.training.micro_batch {
         Some(_) => "as training.micro_batch says".to_owned(),
         None => format!(
-            "the most that divide the batch and make no more than {MICRO_BATCH_TOKENS} tokens (one at the least): enough that \
-             adding up gradients costs little beside the products, few enough that activations take little memory"
+            "the most that divide the batch and make no more than {} tokens (one at the least), for this width and number of layers: \
+             enough that adding up gradients costs little beside the products, few enough that activations take little memory",
+            Plan::micro_batch_tokens(&plan.shape)
         ),
     };
     let micro_batch = format!(

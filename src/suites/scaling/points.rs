@@ -120,7 +120,7 @@ fn plan(base: &Plan, dimension: Dimension, value: usize) -> Plan {
         shape,
         batch,
         length,
-        micro_batch: Plan::automatic_micro_batch(batch, length),
+        micro_batch: Plan::automatic_micro_batch(&shape, batch, length),
         ..*base
     }
 }

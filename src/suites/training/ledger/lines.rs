@@ -169,7 +169,7 @@ impl Line {
         let batch = self.work.sequences(plan.batch);
         let micro_batch = match batch.is_multiple_of(plan.micro_batch) {
             true => plan.micro_batch,
-            false => Plan::automatic_micro_batch(batch, plan.length),
+            false => Plan::automatic_micro_batch(&plan.shape, batch, plan.length),
         };
         Plan {
             batch,
