@@ -3,6 +3,9 @@
 use super::{Page, charts, render, sample, view, write};
 use crate::record::{Provenance, Run};
 
+/// Pictures of a run that has everything but post-training.
+const PRETRAINING: usize = charts::ALL.len() - 1;
+
 fn runs() -> [(&'static str, Run); 7] {
     [
         ("typical", sample::typical()),
@@ -108,7 +111,7 @@ fn pictures_stand_on_their_own() {
 #[test]
 fn a_usual_run_has_every_picture_and_its_first_screen() {
     let Page { html, pictures } = render(&sample::typical());
-    assert_eq!(pictures.len(), charts::ALL.len());
+    assert_eq!(pictures.len(), PRETRAINING);
     for expected in [
         "5,200 <small>tokens/s</small>",
         "5,169 to 5,231",
@@ -140,12 +143,13 @@ fn what_is_missing_is_told_with_its_reason() {
     assert!(html.contains("This run trained nothing") && html.contains("Not in this run"));
     assert!(html.contains("loopos bench --suite ceilings"));
     let mut run = sample::typical();
-    run.metrics.retain(|metric| !metric.name.contains(".mfu"));
-    assert!(
-        render(&run)
-            .html
-            .contains("The run holds no number for it.")
-    );
+    run.metrics
+        .retain(|metric| !metric.name.ends_with(".step_seconds"));
+    let html = render(&run).html;
+    assert!(html.contains("The run holds no number for it."));
+    // A log knows no arithmetic, so there is nothing to tell of it.
+    let html = render(&sample::reinforced()).html;
+    assert!(!html.contains("Why not faster") && html.contains("Where a step goes"));
 }
 
 #[test]
@@ -252,7 +256,7 @@ fn writing_replaces_and_leaves_nothing_behind() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(names.len(), charts::ALL.len() + 1, "{names:?}");
+    assert_eq!(names.len(), PRETRAINING + 1, "{names:?}");
     let blocked = folder.path().join("file");
     std::fs::write(&blocked, "").unwrap();
     let error = write(&run, &blocked.join("below")).unwrap_err().to_string();
@@ -264,16 +268,22 @@ fn writing_replaces_and_leaves_nothing_behind() {
 
 #[test]
 fn the_list_of_pictures_is_complete_and_each_is_explained() {
-    let run = sample::typical();
-    let view = view::View::new(&run, view::cases(&run).first().cloned());
+    let runs = [sample::typical(), sample::reinforced()];
+    let [pretrained, reinforced] = runs
+        .each_ref()
+        .map(|run| view::View::new(run, view::cases(run).first().cloned()));
     for chart in charts::ALL {
+        let view = match chart.id {
+            "posttraining" => &reinforced,
+            _ => &pretrained,
+        };
         assert!(
             chart.how_to_read.ends_with('.') && chart.how_to_read.len() > 40,
             "{}",
             chart.id
         );
-        assert!(chart.wants(&view), "{}", chart.id);
-        for input in (chart.inputs)(&view) {
+        assert!(chart.wants(view), "{}", chart.id);
+        for input in (chart.inputs)(view) {
             assert!(
                 !input.origin.is_empty() && !input.how.is_empty(),
                 "{}: {input:?}",

@@ -15,6 +15,7 @@ use crate::config::{Algorithm, Config};
 use crate::model::{Sampling, Shape};
 use crate::text::Tokenizer;
 use crate::text::examples::{Encoded, Parts, Worked, rule};
+use crate::train::Plan;
 use crate::train::posttraining::{Responses, divergence, held_out, respond};
 use crate::units::{Ratio, grouped};
 
@@ -133,7 +134,11 @@ fn gone(
     workers: &Workers,
     written: &[Encoded],
 ) -> Result<f64, Failure> {
-    let plan = preparation::plan(config, workers);
+    // A response may take all the room that there is.
+    let plan = Plan {
+        length: trained.shape.context,
+        ..preparation::plan(config, workers)
+    };
     let shape = Shape {
         scalar_head: false,
         ..trained.shape

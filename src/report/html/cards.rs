@@ -77,9 +77,14 @@ pub(super) fn any(view: &View<'_>, subject: Subject) -> bool {
         .any(|chart| chart.subject == subject && chart.wants(view))
 }
 
-/// Pictures that this run did not look at, and what would draw them.
+/// Pictures that this run did not look at, and the suites that would draw them. What a suite that was run has left out is not for this
+/// run: pretraining has no rewards.
 pub(super) fn absent(view: &View<'_>) -> Markup {
-    let absent: Vec<_> = ALL.iter().filter(|chart| !chart.wants(view)).collect();
+    let ran = |suite: &str| view.run.suites.iter().any(|name| name == suite);
+    let absent: Vec<_> = ALL
+        .iter()
+        .filter(|chart| !chart.wants(view) && !ran(chart.suite))
+        .collect();
     html! {
         @if !absent.is_empty() {
             section.card {

@@ -53,13 +53,13 @@ pub(super) fn hero(view: &View<'_>) -> Markup {
                 @if !shares.is_empty() { (phases(view, &shares)) }
                 (step(view))
                 @if explained { (why(view)) }
-                (advice(view))
+                (advice(view, explained))
             }
             @let findings = headlines(view.run);
             @for finding in &findings { (kernels(finding)) }
             @if view.case.is_none() {
                 @if findings.is_empty() { section.card { p.none { "This run trained nothing, so there is no training speed to show." } } }
-                (advice(view))
+                (advice(view, false))
             }
         }
     }
@@ -350,7 +350,8 @@ fn why(view: &View<'_>) -> Markup {
     }
 }
 
-fn advice(view: &View<'_>) -> Markup {
+/// `beside` the reasons, where there are any.
+fn advice(view: &View<'_>, beside: bool) -> Markup {
     let advice: Vec<_> = view
         .run
         .notes
@@ -359,7 +360,7 @@ fn advice(view: &View<'_>) -> Markup {
         .collect();
     html! {
         @if !advice.is_empty() {
-            section.card.(if view.case.is_some() { "five" } else { "all" }) {
+            section.card.(if beside { "five" } else { "all" }) {
                 h3 { "What to do" }
                 ul.do { @for note in advice.iter().take(8) { li { (clean(&note.text)) } } }
             }

@@ -60,6 +60,9 @@ pub(super) fn measure(context: &mut Context) -> Result<(), SuiteError> {
         hertz(run.samples.iter().filter(at_first).collect()),
         hertz(run.samples.iter().collect()),
     ) else {
+        let reason = "other work had the CPUs: no window of the load was whole";
+        let subject = format!("frequency.lost.t{threads}");
+        context.recorder.missing(&subject, GHZ, reason);
         return Ok(());
     };
     let measured = Measured {
