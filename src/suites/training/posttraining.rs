@@ -13,7 +13,7 @@ use crate::train::task::Turn;
 /// Steps before the measured ones, where there are more than [`FEWEST`]: they meet cold caches and untouched memory.
 const WARM_UP: usize = 1;
 
-/// Steps that are measured however long they take.
+/// More steps than this, and the first ones are left out.
 const FEWEST: usize = 2;
 
 /// Figures that are drawn over steps, as a task calls them.
@@ -108,7 +108,7 @@ pub(super) fn measure(
         ..Course::default()
     };
     while (course.steps.len() as u64) < steps
-        && (course.steps.len() < FEWEST || clock.since(begin) < budget)
+        && (course.steps.is_empty() || clock.since(begin) < budget)
         && !context.stopped()
     {
         let step = course.steps.len() as u64;
