@@ -75,8 +75,8 @@ const GAP: f64 = 26.0;
 /// The phases of a step: their name in metrics, and as people call them.
 pub(in crate::report) const PHASES: [(&str, &str); 3] = [
     ("rollout", "writing responses"),
-    ("judge", "asking about them"),
-    ("update", "learning from them"),
+    ("judge", "asking about responses"),
+    ("update", "learning from responses"),
 ];
 
 fn inputs(view: &View<'_>) -> Vec<Input> {
