@@ -1,6 +1,7 @@
 """Files from strangers: what a program must read is cut, spliced and rewritten. It may be refused or read; nothing else may happen."""
 
 import os
+import pathlib
 import random
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ PIECES = [
     b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b"null", b"true", b"-1", b"0", b"1e999", b"NaN", b"18446744073709551616", b"4294967295",
     b"\x00", b"\xff\xfe", "\u202e".encode(), b"<script>alert(1)</script>", b"../../../../etc/passwd", b"'; DROP TABLE runs; --", b"[" * 200, b"\n",
 ]
+# Runs that are kept beside the program.
+REPORTS = pathlib.Path(__file__).resolve().parents[2] / "reports"
 # Memory that any file may cost beside twice its size: buffers, and what reading a right one takes more or less of.
 SLACK = 24 << 20
 
@@ -111,11 +114,37 @@ def recordings(place, count):
     return trials(place, count, 30, place.path("machine.txt"), [place.program, "probe", "--from", "machine.txt"])
 
 
+def kept_run(place):
+    """A folder with a right run.json: the smallest of the kept ones, curves, notes and all."""
+    found = sorted(REPORTS.glob("*/*/run.json"), key=lambda file: file.stat().st_size)
+    place.path("kept").mkdir()
+    return pathlib.Path(shutil.copy(found[0], place.path("kept")))
+
+
 def records(place, count):
-    done = place.run([place.program, "bench", "--suite", "batched", "--quick", "--out", "reports"], timeout=300)
-    assert done.returncode == 0, said(done)
-    folder = place.path("reports/latest").resolve()
-    yield from trials(place, count, 40, folder / "run.json", [place.program, "report", str(folder)])
+    """A run.json that somebody sent: its page, and its tables."""
+    file = kept_run(place)
+    yield from trials(place, count, 40, file, [place.program, "report", "kept", "--out", "page"])
+    yield from trials(place, count // 4, 41, file, [place.program, "report", "kept", "--out", "page", "--format", "csv"])
+
+
+def histories(place, count):
+    """A history of another, shown as a page, and runs to be imported."""
+    file = kept_run(place)
+    for command in ("add", "kept"), ("export", "runs.jsonl"):
+        done = place.run([place.program, "history", *command, "--file", "history.sqlite"])
+        assert done.returncode == 0, said(done)
+    show = [place.program, "history", "--file", "history.sqlite", "--html", "history.html", "--only", "*"]
+    for case in trials(place, count, 60, place.path("history.sqlite"), show):
+        yield case
+        # What SQLite keeps beside a file belongs to that file.
+        for beside in place.folder.glob("history.sqlite-*"):
+            beside.unlink()
+    take = [place.program, "history", "import", "runs.jsonl", "--file", "new.sqlite"]
+    for case in trials(place, count, 61, place.path("runs.jsonl"), take):
+        yield case
+        for old in place.folder.glob("new.sqlite*"):
+            old.unlink()
 
 
 def texts(place, count):
@@ -131,5 +160,6 @@ TESTS = [
     ("hostile models: safetensors, config.json, tokenizer.json", models, 2000),
     ("hostile recordings of machines", recordings, 4000),
     ("hostile run.json", records, 1000),
+    ("hostile histories and imports", histories, 500),
     ("hostile texts", texts, 300),
 ]
