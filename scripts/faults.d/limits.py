@@ -7,6 +7,7 @@ import pathlib
 import re
 import resource
 import subprocess
+import time
 
 from place import LeftOut, refused, said
 
@@ -82,6 +83,57 @@ def few_processors(place, _count):
             place.remove("few")
 
 
+def changing_processors(place, _count):
+    """Processors that are taken away and given back while a run goes on: it goes on, to the same weights."""
+    place.config["training"] |= {"max_steps": 600}
+    place.write_config()
+    wanted = place.whole()
+    command = [part for part in place.train("changed") if part not in ("--threads", "1")]
+    every = sorted(os.sched_getaffinity(0))
+    if len(every) < 2:
+        raise LeftOut("there is one processor here")
+
+    def moved(process, cpus):
+        """As `taskset -a -p`; whether a thread was there to be moved."""
+        reached = 0
+        for thread in pathlib.Path(f"/proc/{process.pid}/task").glob("*"):
+            # A thread may have ended since it was listed.
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(int(thread.name), cpus)
+                reached += 1
+        return reached
+
+    def limited(process, file, first, second):
+        file.write_text(first)
+        time.sleep(0.2)
+        file.write_text(second)
+        return process.poll() is None
+
+    def ended(name, process, reached):
+        if process.wait(timeout=60) != 0:
+            return f"{name}: exit {process.returncode}"
+        wrong = None if reached else "the run had ended before anything changed"
+        return wrong or (None if place.digests("changed") == wanted else "other weights")
+
+    for name, cpus in (("to one CPU", {every[0]}), ("to another CPU", {every[-1]}), ("to one CPU and back", {every[0]})):
+        process = place.start(command)
+        time.sleep(0.2)
+        reached = moved(process, cpus)
+        if name.endswith("back"):
+            time.sleep(0.2)
+            reached = moved(process, set(every))
+        yield name, ended(name, process, reached)
+        place.remove("changed")
+    period = {1: [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "-1")], 2: [("cpu.max", "max 100000")]}
+    with group("cpu", period) as enter:
+        folder = (GROUPS / "cpu" if (GROUPS / "cpu").is_dir() else GROUPS) / "loopos-faults"
+        file = next(file for file in (folder / "cpu.cfs_quota_us", folder / "cpu.max") if file.exists())
+        process = place.start(command, preexec_fn=enter)
+        time.sleep(0.2)
+        yield "a quota of half a CPU, then of one", ended("quota", process, limited(process, file, "50000", "100000"))
+        place.remove("changed")
+
+
 def bare_surroundings(place, _count):
     """What a container may lack: a home, a terminal, huge pages, files to open, /sys, /proc/cpuinfo, names in UTF-8."""
     wanted = place.whole()
@@ -111,5 +163,6 @@ def bare_surroundings(place, _count):
 TESTS = [
     ("memory limits", little_memory, 0),
     ("processor limits", few_processors, 0),
+    ("processors changed while running", changing_processors, 0),
     ("bare surroundings", bare_surroundings, 0),
 ]
