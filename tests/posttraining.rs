@@ -179,6 +179,13 @@ fn preferences_and_rewards_teach_and_runs_go_on_to_the_same_bits() {
         0,
     );
     assert!(stderr(&reward).contains("accuracy "), "{}", stderr(&reward));
+    for arguments in [
+        &["eval", "--model", "reward"][..],
+        &["export", "--model", "reward", "--out", "judge"],
+    ] {
+        let told = stderr(&output(place.loopos(arguments), 2));
+        assert!(told.contains("reward is a reward model"), "{told}");
+    }
     let ways = [
         ("dpo", vec!["posttraining.algorithm=dpo"]),
         (

@@ -79,6 +79,16 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let workers = Workers::new(arguments.threads.map(|threads| threads as usize))?;
     let mut trained = Trained::open(&arguments.model)?;
+    let of_text = arguments.text || arguments.tokens.is_some() || arguments.logits.is_some();
+    if trained.gives_rewards() && !of_text {
+        let what = format!(
+            "{} is a reward model: it says how good a response is, and writes none",
+            arguments.model.display()
+        );
+        return Err(Failure::wrong_use(what)
+            .help("the share of held-out pairs that it tells apart is validation_accuracy in its metrics.jsonl; --text asks for its loss on a text")
+            .into());
+    }
     if answers::wanted(arguments, &trained) {
         return answers::run(arguments, &trained, &workers);
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::outcome::{Exit, Failure};
 use super::trained::Trained;
-use crate::model::Layout;
+use crate::model::{Layout, Shape};
 use crate::text::END_OF_TEXT;
 use crate::train::hugging_face::{self, HuggingFaceError, Vocabulary};
 use crate::units::grouped;
@@ -37,6 +37,12 @@ pub(crate) struct Arguments {
 /// Writes the folder, and says on stdout what it holds.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let trained = Trained::open(&arguments.model)?;
+    if trained.gives_rewards() {
+        let what = format!("{} is a reward model", arguments.model.display());
+        return Err(Failure::wrong_use(what)
+            .help("the layout is one of models that write text, and has no place for its rewards: export the model that it judges")
+            .into());
+    }
     let parameters = trained.parameters()?;
     let vocabulary = trained.tokenizer.as_ref().map(|tokenizer| Vocabulary {
         json: tokenizer.json(),
@@ -51,15 +57,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             _ => Failure::failed(error),
         },
     )?;
-    let count = grouped(Layout::new(&trained.shape).parameter_count() as i64);
+    let written = Shape {
+        scalar_head: false,
+        ..trained.shape
+    };
+    let count = grouped(Layout::new(&written).parameter_count() as i64);
     let beside = match vocabulary {
         Some(_) => "with its tokenizer",
         None => "without a tokenizer: it has none",
     };
+    let left = match trained.shape.scalar_head {
+        true => "; its scalar head, which served training, is left out",
+        false => "",
+    };
     let out = arguments.out.display();
     writeln!(
         io::stdout().lock(),
-        "{out}: {count} parameters in f32, {beside}"
+        "{out}: {count} parameters in f32, {beside}{left}"
     )?;
     Ok(Exit::Done)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::outcome::{Failure, warn};
 use super::text_source::load_tokenizer;
 use super::workers::Workers;
-use crate::config::Config;
+use crate::config::{Algorithm, Config};
 use crate::model::{
     Layout, Packed, Parameters, Shape, Switches, Unobserved, Weights as ModelWeights,
 };
@@ -149,6 +149,12 @@ impl Trained {
             packed.update(&workers.compute(), &parameters, false, &mut Unobserved);
         });
         Ok(Ready { parameters, packed })
+    }
+
+    /// Whether it was trained to judge responses, not to write them.
+    pub(crate) fn gives_rewards(&self) -> bool {
+        let algorithm = self.config.as_ref().and_then(Config::algorithm);
+        algorithm == Some(Algorithm::RewardModel)
     }
 
     /// Tokens of the sequences that it was trained on, or that it knows positions for.

@@ -96,6 +96,8 @@ fn write(
         write_json(folder, "tokenizer_config.json", &description)?;
     }
     let mut named = tensors(parameters, "transformer.");
+    // A scalar head served training: a GPT2LMHeadModel has no place for it, and reading refuses what has none.
+    named.retain(|tensor| tensor.name != "transformer.score.weight");
     for tensor in &mut named {
         // The head is beside the transformer, not in it.
         if let Some(head @ "lm_head.weight") = tensor.name.strip_prefix("transformer.") {

@@ -71,6 +71,25 @@ fn what_is_written_is_read_back_to_the_bit() {
 }
 
 #[test]
+fn a_scalar_head_is_left_out_and_the_rest_is_read_back() {
+    let shape = Shape {
+        scalar_head: true,
+        ..SHAPE
+    };
+    let weights = initialized(&shape);
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("model");
+    export(&folder, &shape, &weights, None).unwrap();
+    let (found, read) = read(&folder).unwrap();
+    assert_eq!(found, SHAPE);
+    for tensor in tensors(&read, "") {
+        let written = tensors(&weights, "");
+        let same = written.iter().find(|other| other.name == tensor.name);
+        assert_eq!(same.map(|other| other.values), Some(tensor.values));
+    }
+}
+
+#[test]
 fn names_without_prefix_masks_and_a_copied_head_are_understood() {
     let weights = initialized(&SHAPE);
     let mut named = tensors(&weights, "");
