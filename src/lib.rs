@@ -12,6 +12,7 @@ pub mod tensor;
 pub mod config;
 pub mod text;
 
+pub mod fleet;
 pub mod model;
 pub mod train;
 

@@ -25,6 +25,23 @@ pub(crate) fn isa() -> Result<Isa, Failure> {
     }
 }
 
+/// By which variable a launcher tells its processes how many they are: Open MPI's mpirun, MPICH's and Intel's, and Slurm's srun, which
+/// unlike `sbatch` sets the number of the step.
+const LAUNCHERS: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+
+/// As how many processes a launcher started this one, and the variable that says so.
+pub(crate) fn launched() -> Option<(usize, &'static str)> {
+    LAUNCHERS.into_iter().find_map(|name| {
+        let size = env::var(name).ok()?.parse().ok()?;
+        Some((size, name))
+    })
+}
+
+/// The file of this program.
+pub(crate) fn program() -> std::io::Result<PathBuf> {
+    env::current_exe()
+}
+
 /// Where cargo keeps what it downloads: `CARGO_HOME`, else `.cargo` in the home folder.
 pub(crate) fn cargo_home() -> Option<PathBuf> {
     path("CARGO_HOME").or_else(|| Some(path("HOME")?.join(".cargo")))

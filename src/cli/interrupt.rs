@@ -36,6 +36,16 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// Takes over another signal too: the first of it raises the flag, and so does every other.
+    ///
+    /// # Errors
+    /// When the system refuses a signal handler.
+    pub(crate) fn stop_at_also(&self, signal: i32) -> io::Result<()> {
+        flag::register_usize(signal, Arc::clone(&self.signal), signal as usize)?;
+        flag::register(signal, Arc::clone(&self.stop))?;
+        Ok(())
+    }
+
     /// The flag to poll: true once a signal came.
     pub(crate) fn stop(&self) -> &AtomicBool {
         &self.stop

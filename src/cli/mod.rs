@@ -25,6 +25,7 @@ mod outcome;
 mod preparation;
 mod profile;
 mod progress;
+mod ranks;
 mod runs;
 mod sampling;
 mod text_source;

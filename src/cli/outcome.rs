@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::builder::styling::{AnsiColor, Style};
 
@@ -124,6 +125,11 @@ pub(crate) fn warn(text: impl fmt::Display) {
     say("warning", AnsiColor::Yellow, &text.to_string());
 }
 
+/// Shows why this process ends where nobody waits for its outcome.
+pub(crate) fn last_words(text: impl fmt::Display) {
+    say("error", AnsiColor::Red, &text.to_string());
+}
+
 /// The causes from the outside in, without repeating one that the previous already quotes.
 fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
@@ -144,14 +150,30 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(of_kind))
 }
 
+/// Who speaks, where rank 0 of several speaks for all.
+static NAME: OnceLock<String> = OnceLock::new();
+
+/// From now on this process speaks up with warnings and errors only, each under its name.
+pub(crate) fn speak_as(name: String) {
+    // It is said once: a process has one rank.
+    let _ = NAME.set(name);
+}
+
+/// Whether another process speaks for this one.
+pub(crate) fn is_quiet() -> bool {
+    NAME.get().is_some()
+}
+
 fn say(label: &str, color: AnsiColor, text: &str) {
     let style = if io::stderr().is_terminal() && environment::color() {
         color.on_default().bold()
     } else {
         Style::new()
     };
-    // Nobody is left to be told when stderr is closed.
-    let _ = writeln!(io::stderr(), "{style}{label}:{style:#} {text}");
+    let (name, colon) = NAME.get().map_or(("", ""), |name| (name, ": "));
+    // Nobody is left to be told when stderr is closed. In one write: the lines of several processes meet on one terminal.
+    let line = format!("{style}{label}:{style:#} {name}{colon}{text}\n");
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod examples;
 mod lesson;
 mod material;
 mod settings;
+mod together;
 
 use std::fs;
 use std::io::Write;
@@ -13,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::outcome::{Failure, warn};
+use super::ranks::{Ranks, fingerprint};
 use super::text_source::{Vocabulary, say};
-use super::trained::{shape, tokenizer_of};
+use super::trained::{Trained, shape, tokenizer_of};
 use super::workers::Workers;
 use crate::atomic;
 use crate::config::{Algorithm, Config, Judge};
@@ -41,8 +43,12 @@ pub(crate) use settings::settings;
 pub(crate) struct Prepared {
     /// What computes.
     pub(crate) workers: Workers,
-    /// Where the run is kept.
-    pub(crate) folder: RunFolder,
+    /// Where the run is kept, by this process; another rank may.
+    folder: Option<RunFolder>,
+    /// The path of that folder.
+    pub(crate) path: PathBuf,
+    /// How many processes share each batch.
+    ranks: usize,
     /// What it learns.
     task: Box<dyn Task>,
     /// The model, with the weights of `state`.
@@ -61,12 +67,17 @@ pub(crate) struct Prepared {
 ///
 /// # Errors
 /// When memory, disk, text or the state to resume do not allow the run.
-pub(crate) fn prepare(config: &Config, resume: bool) -> Result<Prepared, Failure> {
-    let workers = Workers::new(config.training.threads)?;
+pub(crate) fn prepare(config: &Config, resume: bool, ranks: &Ranks) -> Result<Prepared, Failure> {
+    together::check(config, ranks)?;
+    if ranks.count() > 1 {
+        ranks.same(&fingerprint(config)?)?;
+    }
+    let (process, processes) = ranks.place();
+    let workers = Workers::among(config.training.threads, process, processes)?;
     let plan = plan(config, &workers);
     check_memory(config, &plan, &workers)?;
-    let folder = lock(config)?;
-    match start(config, &workers, &plan, &folder, resume) {
+    let folder = ranks.is_first().then(|| lock(config)).transpose()?;
+    match start(config, &workers, &plan, folder.as_ref(), resume, ranks) {
         Ok(Start {
             task,
             unigram_entropy,
@@ -78,13 +89,17 @@ pub(crate) fn prepare(config: &Config, resume: bool) -> Result<Prepared, Failure
             unigram_entropy,
             workers,
             folder,
+            path: folder_of(config).to_owned(),
+            ranks: ranks.count(),
             task,
             trainer,
             state,
             checkpoint,
         }),
         Err(failure) => {
-            folder.abandon();
+            if let Some(folder) = folder {
+                folder.abandon();
+            }
             Err(failure)
         }
     }
@@ -103,22 +118,16 @@ fn start(
     config: &Config,
     workers: &Workers,
     plan: &Plan,
-    folder: &RunFolder,
+    folder: Option<&RunFolder>,
     resume: bool,
+    ranks: &Ranks,
 ) -> Result<Start, Failure> {
-    let newest = newest(folder, resume)?;
-    check_space(plan, config.training.keep_checkpoints, folder)?;
-    let mut beginning = match (&newest, &config.data.pretrained_weights) {
-        (None, Some(path)) => Some(beginning(path, plan)?),
-        _ => None,
+    let mut origin = match folder {
+        Some(folder) => Origin::read(config, plan, folder, resume)?,
+        None => Origin::default(),
     };
-    let vocabulary = match (&newest, &mut beginning) {
-        (Some(checkpoint), _) => {
-            Vocabulary::of_model(tokenizer_of(folder.path(), &checkpoint.state.identity)?)
-        }
-        (None, Some(model)) => Vocabulary::of_model(model.tokenizer.take()),
-        (None, None) => Vocabulary::Learnt(config.model.vocab_size),
-    };
+    let size = config.model.vocab_size;
+    let vocabulary = together::vocabulary(ranks, origin.vocabulary.take(), size)?;
     let Material {
         tokenizer,
         mut task,
@@ -128,7 +137,17 @@ fn start(
     } = material(config, workers, plan, vocabulary)?;
     crate::tensor::return_freed_memory();
     let now = identity(config, workers, tokenizer.as_ref(), &key);
-    let state = state(now, newest.as_ref())?;
+    ranks.same(&[
+        ("text (its SHA-256)".to_owned(), now.data_sha256.clone()),
+        (
+            "tokenizer (its SHA-256)".to_owned(),
+            now.tokenizer_sha256.clone(),
+        ),
+    ])?;
+    let Origin {
+        newest, beginning, ..
+    } = origin;
+    let state = together::state(ranks, state(now, newest.as_ref())?)?;
     if let Some(memory) = state.memory {
         task.recall(memory);
     }
@@ -141,7 +160,10 @@ fn start(
         let [weights, ..] = trainer.restore(0);
         model.fill_grown(weights)?;
     }
-    write_beside(folder, &state, tokenizer.as_ref())?;
+    together::join(ranks, &mut trainer, state.updates);
+    if let Some(folder) = folder {
+        write_beside(folder, &state, tokenizer.as_ref())?;
+    }
     Ok(Start {
         task,
         unigram_entropy,
@@ -151,6 +173,42 @@ fn start(
     })
 }
 
+/// What the folder and the disk say of how the run begins; of several ranks the first alone reads it.
+#[derive(Default)]
+struct Origin {
+    newest: Option<Checkpoint>,
+    beginning: Option<Trained>,
+    vocabulary: Option<Vocabulary>,
+}
+
+impl Origin {
+    fn read(
+        config: &Config,
+        plan: &Plan,
+        folder: &RunFolder,
+        resume: bool,
+    ) -> Result<Origin, Failure> {
+        let newest = newest(folder, resume)?;
+        check_space(plan, config.training.keep_checkpoints, folder)?;
+        let mut beginning = match (&newest, &config.data.pretrained_weights) {
+            (None, Some(path)) => Some(beginning(path, plan)?),
+            _ => None,
+        };
+        let vocabulary = match (&newest, &mut beginning) {
+            (Some(checkpoint), _) => {
+                Vocabulary::of_model(tokenizer_of(folder.path(), &checkpoint.state.identity)?)
+            }
+            (None, Some(model)) => Vocabulary::of_model(model.tokenizer.take()),
+            (None, None) => Vocabulary::Learnt(config.model.vocab_size),
+        };
+        Ok(Origin {
+            newest,
+            beginning,
+            vocabulary: Some(vocabulary),
+        })
+    }
+}
+
 impl Prepared {
     /// The run, told to `events`.
     pub(crate) fn run<'a>(&'a mut self, events: &'a mut dyn Events) -> Run<'a> {
@@ -158,7 +216,7 @@ impl Prepared {
             trainer: &mut self.trainer,
             task: &mut *self.task,
             settings: self.settings.clone(),
-            folder: &self.folder,
+            folder: self.folder.as_ref(),
             state: self.state.clone(),
             checkpoint: self.checkpoint.take(),
             events,
@@ -198,15 +256,19 @@ impl Prepared {
         };
         let (isa, threads) = (self.workers.isa.name(), self.workers.pool.cpus().len());
         let plural = if threads == 1 { "" } else { "s" };
+        let ranks = match self.ranks {
+            1 => String::new(),
+            count => format!(" on each of {count} ranks"),
+        };
         format!(
             "data: {}\n\
              model: {parameters} parameters; {memory} of memory planned\n\
-             run: {steps} of {} sequences x {} tokens, {} at a time; {isa}, {threads} thread{plural}; kept in {}",
+             run: {steps} of {} sequences x {} tokens, {} at a time; {isa}, {threads} thread{plural}{ranks}; kept in {}",
             self.task.describe(),
             plan.batch,
             plan.length,
             plan.micro_batch,
-            self.folder.path().display(),
+            self.path.display(),
         )
     }
 }
@@ -299,9 +361,12 @@ pub(crate) fn check_memory(config: &Config, plan: &Plan, workers: &Workers) -> R
         .map_err(|error| Failure::wrong_use(error).help(error.advice(asked)))
 }
 
+fn folder_of(config: &Config) -> &Path {
+    Path::new(config.data.output_dir.as_deref().unwrap_or("models/run"))
+}
+
 fn lock(config: &Config) -> Result<RunFolder, Failure> {
-    let path = config.data.output_dir.as_deref().unwrap_or("models/run");
-    RunFolder::lock(Path::new(path)).map_err(|error| match &error {
+    RunFolder::lock(folder_of(config)).map_err(|error| match &error {
         RunFolderError::Busy { .. } => {
             Failure::failed(&error).help("wait for it to end, or give another folder by --out")
         }

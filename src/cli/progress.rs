@@ -56,6 +56,14 @@ impl Progress {
         }
     }
 
+    /// One that says nothing: another process does.
+    pub(crate) fn quiet() -> Progress {
+        Progress {
+            bar: Some(ProgressBar::hidden()),
+            ..Progress::new(0, 0)
+        }
+    }
+
     /// Takes the bar away, so that what follows begins on a clean line.
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::environment;
-use super::outcome::{Failure, warn};
+use super::outcome::{Failure, is_quiet, warn};
 use crate::config::Config;
 use crate::text::{self, Corpus, DEFAULT_BYTES, Key, TextError, Tokenizer, Tokens};
 use crate::units::grouped;
@@ -165,8 +165,11 @@ pub(crate) fn load_tokenizer(path: &Path) -> Result<Tokenizer, Failure> {
     Tokenizer::from_json(&json).map_err(|error| broken(&error))
 }
 
-/// A line of log.
+/// A line of log; rank 0 speaks for all.
 pub(crate) fn say(text: &str) {
+    if is_quiet() {
+        return;
+    }
     // Nobody is left to be told when stderr is closed.
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -8,11 +8,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use signal_hook::consts::SIGUSR1;
+
 use super::interrupt::Interrupt;
 use super::outcome::{Exit, Failure, warn};
 use super::preparation::{self, Prepared};
 use super::profile;
 use super::progress::Progress;
+use super::ranks::Ranks;
 use super::text_source::say;
 use super::utf8;
 use super::written::write;
@@ -33,6 +36,7 @@ Examples:
   loopos train --init gpt2/ --data books/ --out models/tuned
   loopos train --config autoregressive_training --explain
   loopos train --config autoregressive_training --set training.max_steps=3 --out /tmp/run --trace step.json
+  mpirun -n 2 loopos train --config autoregressive_training --out models/run
   loopos train --config ids.json --tokens ids.txt --set model.vocab_size=101
 
 --init starts from the weights of a model: the folder of a run, one of its checkpoints, or a GPT-2 in Hugging Face's layout. Its
@@ -40,6 +44,8 @@ sizes and its tokenizer become those of the run; the rest comes from --config, o
 The run is kept in the output folder: checkpoints/, metrics.jsonl (a line for each step), config.json, tokenizer.json.
 Ctrl-C saves a checkpoint and ends with exit code 130; a second Ctrl-C ends at once. --resume continues the run to the bit.
 A profile that `loopos tune` made for this machine and configuration sets threads and micro-batch, unless the configuration does.
+Started by mpirun or srun, the processes share every batch; rank 0 speaks and saves, and any number of them resumes (needs a build with
+--features mpi). SIGUSR1 to mpirun saves and ends; of a Ctrl-C they see one second.
 LOOPOS_ISA=avx512|avx512vl|avx2|scalar forces the instruction set.";
 
 /// The built-in configuration of a run that starts from a model and names none.
@@ -85,6 +91,9 @@ pub(crate) struct Arguments {
     /// Stop after the step at which so many seconds of training are over: saved, exit code 0, --resume goes on
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     max_seconds: Option<Duration>,
+    /// Refuse to train unless so many processes were started together [default: as many as mpirun or srun says]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    ranks: Option<u32>,
     /// Use no profile: threads and micro-batch are chosen by rule
     #[arg(long)]
     no_profile: bool,
@@ -184,8 +193,15 @@ fn wrong_config(error: ConfigError) -> Failure {
     Failure::wrong_use(error)
 }
 
-/// Trains, and says on stdout what came of it.
+/// Trains, with the other processes that were started for it, and says on stdout what came of it.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let ranks = Ranks::join(arguments.ranks.map(|count| count as usize))?;
+    let outcome = train(arguments, &ranks);
+    ranks.part(outcome.is_ok());
+    outcome
+}
+
+fn train(arguments: &Arguments, ranks: &Ranks) -> anyhow::Result<Exit> {
     let mut config = arguments.config()?;
     config.method_ready().map_err(Failure::failed)?;
     // A run that goes on keeps what it began with.
@@ -195,23 +211,41 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     {
         say(&line);
     }
+    if arguments.explain && !ranks.is_first() {
+        return Ok(Exit::Done);
+    }
     if arguments.explain {
         io::stdout()
             .lock()
             .write_all(explain::explain(&config)?.as_bytes())?;
         return Ok(Exit::Done);
     }
-    let mut prepared = preparation::prepare(&config, arguments.resume)?;
+    let mut prepared = preparation::prepare(&config, arguments.resume, ranks)?;
     say(&prepared.describe());
     let interrupt = Interrupt::install()?;
+    if ranks.count() > 1 {
+        // mpirun hands this signal on; of Ctrl-C its processes see one second, then they are killed.
+        interrupt.stop_at_also(SIGUSR1)?;
+    }
     let begin = Instant::now();
-    let mut progress = Progress::new(prepared.settings.steps, prepared.state.step);
+    let mut progress = if ranks.is_first() {
+        Progress::new(prepared.settings.steps, prepared.state.step)
+    } else {
+        Progress::quiet()
+    };
     let mut traced = Traced::new(&mut progress, arguments.trace.is_some());
     let mut timed = TimeLimit::new(&mut traced, arguments.max_seconds, interrupt.stop());
     let outcome = prepared.run(&mut timed).go(interrupt.stop());
     let trace = traced.take();
     progress.finish();
-    let summary = outcome.map_err(|error| advise(error, &prepared))?;
+    let summary = outcome.map_err(|error| advise(error, &prepared, ranks))?;
+    if !ranks.is_first() {
+        return Ok(if summary.finished {
+            Exit::Done
+        } else {
+            interrupt.exit()
+        });
+    }
     if let (Some(path), Some(trace)) = (&arguments.trace, trace) {
         let about = about(arguments, &config, &prepared);
         match trace.json(&about) {
@@ -257,8 +291,8 @@ fn about(arguments: &Arguments, config: &Config, prepared: &Prepared) -> About {
 }
 
 /// What the reader can do about a run that failed.
-fn advise(error: RunError, prepared: &Prepared) -> Failure {
-    let folder = prepared.folder.path().display();
+fn advise(error: RunError, prepared: &Prepared, ranks: &Ranks) -> Failure {
+    let folder = prepared.path.display();
     let help = match &error {
         RunError::Diverged { last_good, .. } => {
             let kept = match last_good {
@@ -270,6 +304,10 @@ fn advise(error: RunError, prepared: &Prepared) -> Failure {
                  training.max_skips or training.spike_sigmas where the text is to blame"
             )
         }
+        RunError::Stray { rank, .. } => format!(
+            "the checkpoint before is whole: go on from it without the host of {}, whose memory or library is to blame",
+            ranks.name(*rank)
+        ),
         RunError::Checkpoint(_) | RunError::Log { .. } => {
             format!(
                 "what was saved before is untouched: make room, then `loopos train --resume --out {folder}`"
@@ -312,8 +350,10 @@ fn write_summary(summary: &Summary, prepared: &mut Prepared, elapsed: Seconds) -
         )?;
     }
     writeln!(stdout, "memory           {}", prepared.memory())?;
-    writeln!(stdout, "checkpoint       {}", summary.checkpoint.display())?;
-    let folder = prepared.folder.path().display();
+    if let Some(checkpoint) = &summary.checkpoint {
+        writeln!(stdout, "checkpoint       {}", checkpoint.display())?;
+    }
+    let folder = prepared.path.display();
     if summary.finished {
         writeln!(
             stdout,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::environment;
 use super::outcome::Failure;
+use crate::fleet::share;
 use crate::kernels::Isa;
 use crate::kernels::gemm::Caches;
 use crate::model::{Compute, Switches};
@@ -29,10 +30,28 @@ impl Workers {
     /// # Errors
     /// When more are asked for than there are CPUs, or `LOOPOS_ISA` asks for what this machine does not have.
     pub(crate) fn new(threads: Option<usize>) -> Result<Workers, Failure> {
+        Workers::among(threads, 0, 1)
+    }
+
+    /// The same for one of several processes that may use the same CPUs, on its share of them.
+    ///
+    /// # Errors
+    /// As [`Workers::new`].
+    pub(crate) fn among(
+        threads: Option<usize>,
+        process: usize,
+        processes: usize,
+    ) -> Result<Workers, Failure> {
         let isa = environment::isa()?;
         let machine = Machine::detect();
         let cpus = machine.usable_cpus();
-        let threads = threads.unwrap_or_else(|| machine.usable_threads());
+        let mut own = share(cpus.len(), process, processes);
+        if own.is_empty() {
+            // More processes than CPUs: some share one.
+            own = process % cpus.len()..process % cpus.len() + 1;
+        }
+        let cpus = &cpus[own];
+        let threads = threads.unwrap_or_else(|| machine.usable_threads().min(cpus.len()));
         if threads == 0 || threads > cpus.len() {
             let what = format!(
                 "{threads} threads are asked for, and this process may use {} CPUs",

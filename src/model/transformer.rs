@@ -273,7 +273,8 @@ impl Derivatives<'_> {
 }
 
 /// The sum of the cross-entropies of a micro-batch whose forward pass was run, and the gradients of the loss that has these
-/// `derivatives`: `gradients` are added to.
+/// `derivatives`: `gradients` are added to. `complete` is told from where on in their region nothing more is added: backward fills it from
+/// its end to its beginning, block by block.
 #[allow(
     clippy::too_many_arguments,
     reason = "what a backward pass needs, each by name"
@@ -286,6 +287,7 @@ pub fn backward_and_loss(
     work: &mut Workspace<'_>,
     tokens: &Tokens<'_>,
     derivatives: Derivatives<'_>,
+    complete: &mut dyn FnMut(&[f32], usize),
     observer: &mut dyn Observer,
 ) -> f64 {
     let (rows, d) = (tokens.inputs.len(), shape.d_model);
@@ -334,6 +336,8 @@ pub fn backward_and_loss(
         rows,
         observer,
     );
+    // Behind the last norm lie the scalar head and an untied head.
+    complete(&gradients.values, layout.ln_f_weight.start);
     for (index, layer) in layout.layers.iter().enumerate().rev() {
         let block = Block {
             compute,
@@ -354,6 +358,7 @@ pub fn backward_and_loss(
         }
         block.backward_mlp(kept, gradients, scratch, observer);
         block.backward_attention(stream, kept, gradients, scratch, observer);
+        complete(&gradients.values, layer.ln_1_weight.start);
     }
     observed(
         observer,
@@ -369,6 +374,7 @@ pub fn backward_and_loss(
             embedding::backward(compute, tokens.inputs, tokens.length, dout, dwte, dwpe);
         },
     );
+    complete(&gradients.values, 0);
     loss
 }
 

@@ -4,11 +4,13 @@
     reason = "binding a thread to a CPU is a system call, and the floating-point mode a register"
 )]
 
+mod aside;
 mod crew;
 mod place;
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
+pub use aside::aside;
 use crew::Crew;
 pub use place::{bind_thread, placed};
 use rayon::{ThreadPool, ThreadPoolBuilder};

@@ -8,6 +8,7 @@ pub mod posttraining;
 pub mod schedule;
 pub mod task;
 
+pub mod exchange;
 pub mod objective;
 mod optimizer;
 mod order;

@@ -65,6 +65,16 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+    /// The ranks of a fleet do not have the same weights: memory or a library has failed one of them.
+    #[error(
+        "after step {step} the weights of rank {rank} are not those of rank 0: nothing of this state is saved"
+    )]
+    Stray {
+        /// Steps done.
+        step: u64,
+        /// The first such rank.
+        rank: usize,
+    },
     /// Too many steps in a row were left out.
     #[error(
         "the loss is lost: {skips} steps in a row up to step {step} were left out, the last one because {reason}"
@@ -100,8 +110,8 @@ pub struct Summary {
     pub finished: bool,
     /// Where it stands.
     pub state: State,
-    /// The checkpoint of that state.
-    pub checkpoint: PathBuf,
+    /// The checkpoint of that state; none on a rank that keeps nothing.
+    pub checkpoint: Option<PathBuf>,
 }
 
 /// One run: the trainer holds the weights of `state`.
@@ -112,8 +122,8 @@ pub struct Run<'a> {
     pub task: &'a mut dyn Task,
     /// For how long.
     pub settings: Settings,
-    /// Where it is kept.
-    pub folder: &'a RunFolder,
+    /// Where it is kept; by one of the ranks of a fleet.
+    pub folder: Option<&'a RunFolder>,
     /// Where it stands.
     pub state: State,
     /// The checkpoint of that state, where there is one already.
@@ -128,27 +138,23 @@ impl Run<'_> {
     /// # Errors
     /// When the disk takes no checkpoint or log line, or the loss is lost; the checkpoints saved before stay as they are.
     pub fn go(mut self, stop: &AtomicBool) -> Result<Summary, RunError> {
-        let path = self.folder.metrics();
-        let mut log = MetricsLog::open(&path, self.state.step).map_err(|source| RunError::Log {
-            path: path.clone(),
-            source,
-        })?;
-        let logged = |result: io::Result<()>| {
-            result.map_err(|source| RunError::Log {
-                path: path.clone(),
-                source,
-            })
-        };
+        let mut log = self
+            .folder
+            .map(|folder| Log::open(folder, self.state.step))
+            .transpose()?;
         let mut sorted = Vec::with_capacity(self.settings.guard.window);
         let losses = &mut self.state.recent_losses;
         losses.reserve(self.settings.guard.window.saturating_sub(losses.len()));
-        let mut saved = self.checkpoint.take().map(|path| (self.state.step, path));
+        let mut saved = self.saved_before();
         let finished = loop {
             if self.validation_is_due() {
+                self.agree()?;
                 let Some(record) = self.validate(stop) else {
                     break false;
                 };
-                logged(log.append(&record))?;
+                if let Some(log) = &mut log {
+                    log.write(|log| log.append(&record))?;
+                }
                 self.events.validated(&record);
             }
             let is_saved = saved
@@ -160,11 +166,13 @@ impl Run<'_> {
             if self.state.step >= self.settings.steps {
                 break true;
             }
-            if stop.load(Ordering::Relaxed) {
+            if self.trainer.any(stop.load(Ordering::Relaxed)) {
                 break false;
             }
             let record = self.step(&mut sorted);
-            logged(log.append(&record))?;
+            if let Some(log) = &mut log {
+                log.write(|log| log.append(&record))?;
+            }
             self.events.step(&record);
             if self.state.skipped_in_a_row >= self.settings.guard.most_skips {
                 return Err(self.give_up(record.skip_reason)?);
@@ -179,6 +187,15 @@ impl Run<'_> {
             state: self.state,
             checkpoint,
         })
+    }
+
+    /// The step and the checkpoint that the run begins with. A rank that keeps nothing takes that of rank 0 for granted.
+    fn saved_before(&mut self) -> Option<(u64, Option<PathBuf>)> {
+        let step = self.state.step;
+        match self.checkpoint.take() {
+            None if self.folder.is_some() || step == 0 => None,
+            checkpoint => Some((step, checkpoint)),
+        }
     }
 
     fn step(&mut self, sorted: &mut Vec<f64>) -> StepRecord {
@@ -227,7 +244,7 @@ impl Run<'_> {
         let most = self.settings.validation_batches.unwrap_or(usize::MAX);
         let (mut sum, mut count, mut right) = (0.0, 0, None);
         for index in spread(self.task.validation_batches(), most) {
-            if stop.load(Ordering::Relaxed) {
+            if self.trainer.any(stop.load(Ordering::Relaxed)) {
                 return None;
             }
             let score = self.task.validate(self.trainer, index);
@@ -249,8 +266,21 @@ impl Run<'_> {
         })
     }
 
-    fn save(&mut self) -> Result<PathBuf, RunError> {
-        let checkpoints = self.folder.checkpoints();
+    /// Refuses weights that are not the same on all ranks.
+    fn agree(&self) -> Result<(), RunError> {
+        let step = self.state.step;
+        self.trainer
+            .stray()
+            .map_or(Ok(()), |rank| Err(RunError::Stray { step, rank }))
+    }
+
+    /// The checkpoint, where this process keeps any.
+    fn save(&mut self) -> Result<Option<PathBuf>, RunError> {
+        self.agree()?;
+        let Some(folder) = self.folder else {
+            return Ok(None);
+        };
+        let checkpoints = folder.checkpoints();
         let weights = tensors(self.trainer.parameters(), "");
         let [first, second] = self.trainer.moments();
         let moments = [tensors(first, FIRST), tensors(second, SECOND)].concat();
@@ -261,7 +291,7 @@ impl Run<'_> {
             self.settings.keep_checkpoints,
         )?;
         self.events.saved(self.state.step, &path);
-        Ok(path)
+        Ok(Some(path))
     }
 
     /// The weights that fail on one batch after the other may have been saved before they failed first: that checkpoint is set
@@ -269,13 +299,16 @@ impl Run<'_> {
     fn give_up(&self, reason: Option<String>) -> Result<RunError, CheckpointError> {
         let (step, skips) = (self.state.step, self.state.skipped_in_a_row);
         let last_used = step - u64::from(skips);
-        let checkpoints = self.folder.checkpoints();
-        checkpoints.set_aside_after(last_used.saturating_sub(1))?;
+        let mut last_good = None;
+        if let Some(checkpoints) = self.folder.map(RunFolder::checkpoints) {
+            checkpoints.set_aside_after(last_used.saturating_sub(1))?;
+            last_good = checkpoints.list()?.pop().map(|(_, path)| path);
+        }
         Ok(RunError::Diverged {
             step,
             skips,
             reason: reason.unwrap_or_default(),
-            last_good: checkpoints.list()?.pop().map(|(_, path)| path),
+            last_good,
         })
     }
 
@@ -300,6 +333,32 @@ impl Run<'_> {
             .checkpoint_every
             .is_some_and(|every| step.is_multiple_of(every));
         step > 0 && due && self.state.skipped_in_a_row == 0
+    }
+}
+
+/// The log, which names its file when it fails.
+struct Log {
+    path: PathBuf,
+    log: MetricsLog,
+}
+
+impl Log {
+    fn open(folder: &RunFolder, step: u64) -> Result<Log, RunError> {
+        let path = folder.metrics();
+        match MetricsLog::open(&path, step) {
+            Ok(log) => Ok(Log { path, log }),
+            Err(source) => Err(RunError::Log { path, source }),
+        }
+    }
+
+    fn write(
+        &mut self,
+        line: impl FnOnce(&mut MetricsLog) -> io::Result<()>,
+    ) -> Result<(), RunError> {
+        line(&mut self.log).map_err(|source| RunError::Log {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 

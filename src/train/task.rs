@@ -72,13 +72,18 @@ pub trait Task {
 pub struct NextToken {
     data: Dataset,
     batch: Batch,
+    figures: Figures,
 }
 
 impl NextToken {
     /// Of this text.
     pub fn new(data: Dataset) -> NextToken {
         let batch = data.empty_batch();
-        NextToken { data, batch }
+        NextToken {
+            data,
+            batch,
+            figures: Figures::new(),
+        }
     }
 
     /// The text.
@@ -95,7 +100,20 @@ impl Task for NextToken {
         observer: &mut dyn Observer,
     ) -> StepReport {
         self.data.fill(turn.step as usize, &mut self.batch);
-        trainer.step_below(turn.limit, &self.batch, turn.learning_rate, observer)
+        let report = trainer.step_below(turn.limit, &self.batch, turn.learning_rate, observer);
+        self.figures.clear();
+        if let Some(exchange) = trainer.exchange() {
+            let spent = exchange.spent();
+            self.figures.extend([
+                ("summing_seconds", spent.summing.as_secs_f64()),
+                ("waiting_seconds", spent.waiting.as_secs_f64()),
+            ]);
+        }
+        report
+    }
+
+    fn figures(&self) -> &[(&'static str, f64)] {
+        &self.figures
     }
 
     fn steps(&self, epochs: usize) -> usize {

@@ -1,9 +1,13 @@
 //! One optimizer step: micro-batches forward and backward, then clipping and AdamW.
 
+mod together;
+
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{
     data::Batch,
+    exchange::Exchange,
     guard::Skip,
     objective::{Found, Objective, TokenBuffers},
     optimizer::{global_norm, update},
@@ -64,6 +68,8 @@ pub struct Trainer {
     tokens: TokenBuffers,
     seed: u64,
     updates: u64,
+    /// With the other ranks, where there are any.
+    exchange: Option<Exchange>,
     /// The memory that the parts above lie in, by role.
     arenas: Vec<(&'static str, Arena)>,
     /// Most bytes of each role that were seen in memory.
@@ -107,6 +113,7 @@ impl Trainer {
             tokens: TokenBuffers::default(),
             seed,
             updates: 0,
+            exchange: None,
             arenas,
             peaks: [None; 6],
         })
@@ -213,7 +220,7 @@ impl Trainer {
     /// One optimizer step by the gradient of `objective`; left out where that or the objective is not finite.
     ///
     /// # Panics
-    /// As [`Trainer::step`].
+    /// As [`Trainer::step`], and where the trainer has joined a fleet.
     pub fn step_toward(
         &mut self,
         objective: &mut dyn Objective,
@@ -292,7 +299,7 @@ impl Trainer {
         pool.assemble(|| {
             let compute = compute(&self.plan, &*pool);
             self.pack(&compute, false, &mut Unobserved);
-            for tokens in micro_batches(batch, self.plan.micro_batch) {
+            for tokens in micro_batches(batch, 0..batch.sequences, self.plan.micro_batch) {
                 let mut work = Workspace {
                     packed: &self.packed,
                     activations: &mut self.activations,
@@ -344,7 +351,7 @@ impl Trainer {
             let compute = compute(&self.plan, &*pool);
             self.pack(&compute, false, &mut Unobserved);
             let mut sum = 0.0;
-            for tokens in micro_batches(batch, self.plan.micro_batch) {
+            for tokens in micro_batches(batch, self.rows(batch), self.plan.micro_batch) {
                 let mut work = Workspace {
                     packed: &self.packed,
                     activations: &mut self.activations,
@@ -362,6 +369,9 @@ impl Trainer {
                 );
                 sum += model::evaluate(&compute, shape, &mut work, &tokens, &mut Unobserved);
             }
+            if let Some(exchange) = &self.exchange {
+                [sum] = exchange.fleet().sum([sum]);
+            }
             sum / batch.counted().max(1) as f64
         })
     }
@@ -373,7 +383,7 @@ impl Trainer {
             let compute = compute(&self.plan, &*pool);
             self.pack(&compute, false, &mut Unobserved);
             let mut logits = Vec::with_capacity(batch.inputs.len() * self.plan.shape.vocab_size);
-            for tokens in micro_batches(batch, self.plan.micro_batch) {
+            for tokens in micro_batches(batch, 0..batch.sequences, self.plan.micro_batch) {
                 let mut work = Workspace {
                     packed: &self.packed,
                     activations: &mut self.activations,
@@ -405,6 +415,10 @@ impl Trainer {
         mut objective: Option<&mut dyn Objective>,
         observer: &mut dyn Observer,
     ) -> f64 {
+        assert!(
+            objective.is_none() || self.exchange.is_none(),
+            "an objective sees its whole batch: it is not shared among ranks"
+        );
         let pool = Arc::clone(&self.pool);
         let compute = compute(&self.plan, &*pool);
         if std::mem::replace(&mut self.unspent, true) {
@@ -416,9 +430,11 @@ impl Trainer {
             None => batch.counted().max(1) as f64,
             Some(_) => 1.0,
         };
+        let rows = self.rows(batch);
+        // What is dropped is a function of the row in the batch of all ranks.
+        let (mut first_row, end) = (rows.start * batch.length, rows.end * batch.length);
         let mut sum = 0.0;
-        let mut first_row = 0;
-        for tokens in micro_batches(batch, self.plan.micro_batch) {
+        for tokens in micro_batches(batch, rows, self.plan.micro_batch) {
             let mut work = Workspace {
                 packed: &self.packed,
                 activations: &mut self.activations,
@@ -457,6 +473,13 @@ impl Trainer {
                 sum += objective.derive(found, into);
                 derivatives = self.tokens.derivatives();
             }
+            let exchange = &mut self.exchange;
+            let is_last = first_row == end;
+            let mut complete = |gradients: &[f32], from| {
+                if let (true, Some(exchange)) = (is_last, &mut *exchange) {
+                    exchange.send(gradients, from);
+                }
+            };
             let losses = model::backward_and_loss(
                 &compute,
                 shape,
@@ -465,11 +488,15 @@ impl Trainer {
                 &mut work,
                 &tokens,
                 derivatives,
+                &mut complete,
                 observer,
             );
             if objective.is_none() {
                 sum += losses;
             }
+        }
+        if let Some(exchange) = &mut self.exchange {
+            sum = exchange.collect(&mut self.gradients.values, sum);
         }
         sum / counted
     }
@@ -495,13 +522,17 @@ fn compute<'a>(plan: &Plan, team: &'a dyn Team) -> Compute<'a> {
     }
 }
 
-/// The sequences of `batch`, some at a time.
-fn micro_batches(batch: &Batch, sequences: usize) -> impl Iterator<Item = Tokens<'_>> {
+/// These rows of `batch`, some sequences at a time.
+fn micro_batches(
+    batch: &Batch,
+    rows: Range<usize>,
+    sequences: usize,
+) -> impl Iterator<Item = Tokens<'_>> {
     let tokens = sequences * batch.length;
-    batch
-        .inputs
+    let cells = rows.start * batch.length..rows.end * batch.length;
+    batch.inputs[cells.clone()]
         .chunks(tokens)
-        .zip(batch.targets.chunks(tokens))
+        .zip(batch.targets[cells].chunks(tokens))
         .map(|(inputs, targets)| Tokens {
             inputs,
             targets,
@@ -511,3 +542,5 @@ fn micro_batches(batch: &Batch, sequences: usize) -> impl Iterator<Item = Tokens
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod together_tests;

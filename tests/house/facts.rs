@@ -10,11 +10,12 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("tensor", &["units"]),
     ("config", &["units"]),
     ("text", &["atomic", "units"]),
+    ("fleet", &["parallel", "units"]),
     ("model", &["kernels", "tensor", "parallel", "units"]),
     (
         "train",
         &[
-            "model", "text", "tensor", "parallel", "kernels", "record", "atomic", "units",
+            "model", "fleet", "text", "tensor", "parallel", "kernels", "record", "atomic", "units",
         ],
     ),
     ("measure", &["units"]),
@@ -33,7 +34,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "probe", "measure", "stats", "kernels", "tensor", "parallel", "model", "train", "text",
-            "config", "record", "history", "suites", "report", "atomic", "units",
+            "config", "record", "history", "suites", "report", "fleet", "atomic", "units",
         ],
     ),
 ];
@@ -63,6 +64,7 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
             "preparation",
             "profile",
             "progress",
+            "ranks",
             "runs",
             "sampling",
             "text_source",

@@ -121,7 +121,7 @@ fn go(
         trainer: &mut trainer,
         task,
         settings,
-        folder: &folder,
+        folder: Some(&folder),
         state,
         checkpoint,
         events: watch,
@@ -151,7 +151,16 @@ fn a_run_stopped_anywhere_goes_on_to_the_same_bits() {
         summary.state.schedule.reductions > 0,
         "the schedule has nothing to remember"
     );
-    let model = |summary: &Summary| fs::read(summary.checkpoint.join("model.safetensors")).unwrap();
+    let model = |summary: &Summary| {
+        fs::read(
+            summary
+                .checkpoint
+                .as_ref()
+                .unwrap()
+                .join("model.safetensors"),
+        )
+        .unwrap()
+    };
     for stops in [vec![1], vec![4], vec![6], vec![2, 3, 9], vec![12]] {
         let parts = tempfile::tempdir().unwrap();
         for stop in stops {
@@ -306,7 +315,16 @@ fn a_spike_is_left_out_and_a_run_stopped_beside_it_goes_on_to_the_same_bits() {
     )
     .unwrap();
     assert_eq!(resumed.state, end.state);
-    let model = |summary: &Summary| fs::read(summary.checkpoint.join("model.safetensors")).unwrap();
+    let model = |summary: &Summary| {
+        fs::read(
+            summary
+                .checkpoint
+                .as_ref()
+                .unwrap()
+                .join("model.safetensors"),
+        )
+        .unwrap()
+    };
     assert!(model(&resumed) == model(&end), "the weights differ");
     assert_eq!(losses(parts.path()), losses(whole.path()));
 }

@@ -18,7 +18,7 @@ const SHAPE: Shape = Shape {
     scalar_head: false,
 };
 
-fn plan(isa: Isa, workers: usize, micro_batch: usize) -> Plan {
+pub(super) fn plan(isa: Isa, workers: usize, micro_batch: usize) -> Plan {
     Plan {
         shape: SHAPE,
         batch: 6,
@@ -44,7 +44,7 @@ fn trainer(isa: Isa, workers: usize, micro_batch: usize) -> Trainer {
 }
 
 /// A sequence that a small model learns: each token is its predecessor plus seven.
-fn batch() -> Batch {
+pub(super) fn batch() -> Batch {
     let inputs: Vec<u32> = (0..72).map(|i| (i / 12 * 5 + i % 12 * 7) % 50).collect();
     let targets = inputs.iter().map(|token| (token + 7) % 50).collect();
     Batch {

@@ -1,0 +1,233 @@
+//! Runs that `mpirun` starts as several processes: they learn what one learns, go on as any other number, and end when one is lost.
+//!
+//! Needs the feature `mpi` and the mpirun of the MPI that the program is linked with: without the one there are no such tests, without the other they fail and say so.
+#![cfg(feature = "mpi")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use common::{Workplace, newest};
+
+/// As many processes of the program, on CPUs that they share out themselves.
+fn ranks(place: &Workplace, count: usize, out: &str, arguments: &[&str]) -> Command {
+    let program = assert_cmd::cargo::cargo_bin!("loopos");
+    let mut command = Command::new("mpirun");
+    command
+        .args([
+            "--oversubscribe",
+            "--bind-to",
+            "none",
+            "-n",
+            &count.to_string(),
+        ])
+        .arg(program)
+        .args([
+            "train",
+            "--config",
+            "config.json",
+            "--threads",
+            "1",
+            "--out",
+            out,
+        ])
+        .args(arguments)
+        .env_remove("LOOPOS_ISA")
+        .env("NO_COLOR", "1")
+        .env("XDG_CACHE_HOME", place.path("cache"))
+        .envs([
+            ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
+            ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
+        ])
+        .current_dir(place.path(""));
+    command
+}
+
+fn output(command: &mut Command) -> (Option<i32>, String) {
+    let output: Output = command
+        .output()
+        .expect("mpirun is there: on Debian, apt-get install openmpi-bin");
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    (output.status.code(), stdout + &stderr)
+}
+
+fn done(command: &mut Command) {
+    let (code, said) = output(command);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+/// Steps and losses of a run.
+fn losses(run: &Path) -> Vec<(u64, f64)> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        Some((line["step"].as_u64()?, line["loss"].as_f64()?))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+fn assert_close(a: &Path, b: &Path, steps: usize) {
+    let (a, b) = (losses(a), losses(b));
+    assert_eq!((a.len(), b.len()), (steps, steps));
+    for ((step, a), (_, b)) in a.iter().zip(&b) {
+        assert!((a - b).abs() / b < 1e-4, "step {step}: {a} and {b}");
+    }
+}
+
+#[test]
+fn two_ranks_learn_what_one_process_learns_and_the_same_bits_again() {
+    let place = Workplace::new();
+    let bound = ["--set", "training.max_steps=16"];
+    done(&mut place.train("alone", &bound));
+    for run in ["two", "again"] {
+        done(&mut ranks(&place, 2, run, &bound));
+    }
+    assert_close(&place.path("alone"), &place.path("two"), 16);
+    let model = |run: &str| {
+        fs::read(
+            newest(&place.path(run))
+                .unwrap()
+                .1
+                .join("model.safetensors"),
+        )
+        .unwrap()
+    };
+    assert!(
+        model("two") == model("again"),
+        "the same layout came to other bits"
+    );
+}
+
+#[test]
+fn two_ranks_one_process_and_four_ranks_continue_one_run() {
+    let place = Workplace::new();
+    done(&mut ranks(
+        &place,
+        2,
+        "run",
+        &["--set", "training.max_steps=5"],
+    ));
+    done(&mut place.train("run", &["--resume", "--set", "training.max_steps=10"]));
+    done(&mut ranks(
+        &place,
+        4,
+        "run",
+        &["--resume", "--set", "training.max_steps=15"],
+    ));
+    done(&mut place.train("alone", &["--set", "training.max_steps=15"]));
+    assert_close(&place.path("alone"), &place.path("run"), 15);
+}
+
+/// Another MPI's launcher sets its variable, and this MPI sees one process.
+#[test]
+fn the_launcher_of_another_mpi_is_refused() {
+    let place = Workplace::new();
+    let (code, said) = output(place.train("run", &[]).env("PMI_SIZE", "2"));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("PMI_SIZE") && said.contains("another MPI"),
+        "{said}"
+    );
+    assert!(!place.path("run").exists());
+    let (code, said) = output(&mut ranks(&place, 2, "run", &["--ranks", "3"]));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("one of 3 processes"), "{said}");
+}
+
+#[test]
+fn a_rank_with_another_configuration_is_named() {
+    let place = Workplace::new();
+    let mut command = ranks(&place, 1, "run", &[]);
+    command
+        .args([":", "-n", "1"])
+        .arg(assert_cmd::cargo::cargo_bin!("loopos"))
+        .args([
+            "train",
+            "--config",
+            "config.json",
+            "--threads",
+            "1",
+            "--out",
+            "run",
+            "--set",
+            "training.learning_rate=0.5",
+        ]);
+    let (code, said) = output(&mut command);
+    assert_ne!(code, Some(0), "{said}");
+    assert!(
+        said.contains("rank 1") && said.contains("training.learning_rate"),
+        "{said}"
+    );
+    assert!(!place.path("run").exists());
+}
+
+/// The processes of the program that `mpirun` has started.
+fn children(mpirun: &Child) -> Vec<u32> {
+    let path = format!("/proc/{0}/task/{0}/children", mpirun.id());
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}
+
+/// The rank that a process is, by what its launcher told it.
+fn rank_of(pid: u32) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let mut variables = text.split('\0');
+    variables.find_map(|variable| {
+        variable
+            .strip_prefix("OMPI_COMM_WORLD_RANK=")
+            .map(str::to_owned)
+    })
+}
+
+#[test]
+fn a_killed_and_a_stopped_rank_end_the_run_within_ten_seconds() {
+    for (signal, lost) in [("KILL", "1"), ("STOP", "1"), ("STOP", "0")] {
+        let place = Workplace::new();
+        let run = place.path("run");
+        let mut command = ranks(&place, 2, "run", &[]);
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let begin = Instant::now();
+        while newest(&run).is_none_or(|(step, _)| step < 10) {
+            assert!(begin.elapsed() < Duration::from_secs(60), "no checkpoint");
+            sleep(Duration::from_millis(20));
+        }
+        let all = children(&child);
+        let pid = all
+            .into_iter()
+            .find(|pid| rank_of(*pid).as_deref() == Some(lost))
+            .unwrap();
+        let kill = format!("kill -{signal} {pid}");
+        assert!(
+            Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let begin = Instant::now();
+        let output = child.wait_with_output().unwrap();
+        let (seconds, said) = (begin.elapsed(), String::from_utf8_lossy(&output.stderr));
+        assert!(
+            seconds < Duration::from_secs(10),
+            "{signal} {lost}: {seconds:?}: {said}"
+        );
+        assert!(!output.status.success(), "{said}");
+        assert!(said.contains(&format!("rank {lost}")), "{signal}: {said}");
+        let (step, _) = newest(&run).unwrap();
+        let bound = format!("training.max_steps={}", step + 2);
+        done(&mut place.train("run", &["--resume", "--set", &bound]));
+    }
+}
