@@ -138,23 +138,20 @@ impl Line {
     /// Whether it is lost.
     fn listen(&mut self) -> Option<Lost> {
         let mut bytes = [0; 64];
-        let mut closed = false;
-        loop {
+        let closed = loop {
             match self.stream.read(&mut bytes) {
-                Ok(0) => closed = true,
+                Ok(0) => break true,
                 Ok(count) => {
                     self.heard = Instant::now();
                     self.done |= bytes[..count].contains(&DONE);
                     if bytes[..count].contains(&FAILED) {
                         self.failed.get_or_insert_with(Instant::now);
                     }
-                    continue;
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => closed = error.kind() != ErrorKind::WouldBlock,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break error.kind() != ErrorKind::WouldBlock,
             }
-            break;
-        }
+        };
         let peer = || self.peer.clone();
         match self.failed {
             _ if self.done => None,

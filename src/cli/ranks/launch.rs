@@ -60,7 +60,10 @@ pub(super) fn own_name_and_addresses() -> (String, Vec<IpAddr>) {
 
 #[cfg(feature = "mpi")]
 fn addresses() -> Vec<IpAddr> {
-    let networks = sysinfo::Networks::new_with_refreshed_list();
+    // Without any the others cannot come, and the meeting says so.
+    let Ok(networks) = sysinfo::Networks::new_with_refreshed_list() else {
+        return Vec::new();
+    };
     let all = networks.values().flat_map(|network| network.ip_networks());
     all.map(|network| network.addr).collect()
 }

@@ -244,7 +244,7 @@ fn a_lost_loss_ends_the_run_and_keeps_the_weights_from_before() {
         (10, 5),
         "the update of step 5 breaks the weights"
     );
-    assert_eq!(last_good.as_ref(), Some(&good.checkpoint));
+    assert_eq!(last_good, good.checkpoint);
     let newest = RunFolder::lock(folder.path())
         .unwrap()
         .checkpoints()
@@ -252,7 +252,7 @@ fn a_lost_loss_ends_the_run_and_keeps_the_weights_from_before() {
         .unwrap()
         .0
         .unwrap();
-    assert_eq!(newest.path, good.checkpoint);
+    assert_eq!(Some(newest.path), good.checkpoint);
     let skipped = losses(folder.path())
         .iter()
         .filter(|line| line[1].is_none() && line[3].is_none())
