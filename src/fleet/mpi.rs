@@ -96,6 +96,8 @@ impl Ranks for Mpi {
     }
 
     fn tell(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        // With one byte more: the pointer of an empty slice of bytes is 1, which is OpenMPI's MPI_IN_PLACE.
+        let bytes = &[bytes, &[0]].concat()[..];
         let own = bytes.len() as i32;
         let mut lengths = vec![0_i32; self.size()];
         scope(|scope| {
@@ -119,7 +121,7 @@ impl Ranks for Mpi {
             });
         }
         let of_rank =
-            |(start, length): (&i32, &i32)| all[*start as usize..][..*length as usize].to_vec();
+            |(start, length): (&i32, &i32)| all[*start as usize..][..*length as usize - 1].to_vec();
         starts.iter().zip(&lengths).map(of_rank).collect()
     }
 
