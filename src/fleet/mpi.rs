@@ -132,7 +132,7 @@ impl Ranks for Mpi {
         scope(|scope| {
             wait(
                 self.world
-                    .immediate_all_reduce_into(scope, own, sums, &operation),
+                    .immediate_all_reduce_into(scope, own, sums, operation),
             )
         });
         std::mem::swap(values, &mut self.spare);
@@ -145,7 +145,7 @@ impl Ranks for Mpi {
             let sums = &mut own[..];
             wait(
                 self.world
-                    .immediate_reduce_scatter_block_into(scope, values, sums, &operation),
+                    .immediate_reduce_scatter_block_into(scope, values, sums, operation),
             );
         });
         own

@@ -194,7 +194,7 @@ mod tests {
                 assert!(whole.iter().all(|bucket| bucket.len() >= least));
             }
             assert_eq!(buckets(&layout, 1).len(), 5);
-            assert_eq!(buckets(&layout, usize::MAX), [0..layout.len]);
+            assert_eq!(buckets(&layout, usize::MAX).first(), Some(&(0..layout.len)));
         }
     }
 
