@@ -48,7 +48,7 @@ impl std::fmt::Display for Peer {
 /// What became of a rank.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Lost {
-    /// Nothing was heard of it for [`LIMIT`].
+    /// Nothing was heard of it for as long as the limit.
     #[error(
         "{0} has been silent for {limit} s: it is stopped, or the network does not reach it",
         limit = LIMIT.as_secs()
