@@ -48,39 +48,16 @@ impl Blocking {
         let deepest = (caches.l1 * 3 / 4 / (4 * tile.0)).clamp(64, 512);
         let slices = k.div_ceil(deepest).max(1);
         let depth = k.div_ceil(slices).max(1);
-        // Half of L2 for the block of B; the passing panels of A and C need the rest. Rows cost nothing: A passes once.
-        let widest = (caches.l2 / 2 / (4 * depth) / tile.1).max(1) * tile.1;
-        let (mut rows, mut columns) = (
-            m.next_multiple_of(tile.0).max(tile.0),
-            split(n, widest, tile.1),
-        );
-        // Enough tasks that the slowest thread ends soon after the others, as long as tasks stay worth their start.
-        let tasks = |rows: usize, columns: usize| m.div_ceil(rows) * n.div_ceil(columns);
-        // A block of few rows waits for its columns of B, not for the multiply-adds: it takes as long as one of this many rows.
-        const ROWS_OF_A_READ: usize = 16;
-        // Some 20 us for the first task of a thread, twice that where it has one already.
-        let worth = |tasks: usize| {
-            if tasks < workers {
-                2_000_000
-            } else {
-                4_000_000
-            }
+        // Three eighths of L2 for the block of B, as much for the next one, which is fetched meanwhile; the rest for the passing panels
+        // of A and C. Rows cost nothing: A passes once.
+        let widest = (caches.l2 * 3 / 8 / (4 * depth) / tile.1).max(1);
+        let (down, across) = (m.div_ceil(tile.0).max(1), n.div_ceil(tile.1).max(1));
+        let (rows, columns) = if workers == 1 {
+            (down, part(across, across.div_ceil(widest)))
+        } else {
+            shared(workers, (down, across), widest, (tile, depth, k))
         };
-        while workers > 1
-            && tasks(rows, columns) < 4 * workers
-            && 2 * m.min(rows).max(ROWS_OF_A_READ) * n.min(columns) * k
-                > worth(tasks(rows, columns))
-        {
-            if columns > rows && columns >= 2 * tile.1 {
-                columns = split(n, columns / 2, tile.1);
-            } else if rows >= 2 * tile.0 {
-                rows = split(m, rows / 2, tile.0);
-            } else if columns >= 2 * tile.1 {
-                columns = split(n, columns / 2, tile.1);
-            } else {
-                break;
-            }
-        }
+        let (rows, columns) = (rows * tile.0, columns * tile.1);
         Blocking {
             depth,
             rows,
@@ -89,10 +66,46 @@ impl Blocking {
     }
 }
 
-/// Cuts `size` into equal parts of at most `most`, rounded up to whole tiles.
-fn split(size: usize, most: usize, tile: usize) -> usize {
-    let parts = size.div_ceil(most.max(tile)).max(1);
-    size.div_ceil(parts).next_multiple_of(tile).max(tile)
+/// Tiles of a part where `tiles` are cut into `parts`.
+fn part(tiles: usize, parts: usize) -> usize {
+    tiles.div_ceil(parts.clamp(1, tiles))
+}
+
+/// Rows and columns of tiles in a task of a product of `down` x `across` tiles, at most `widest` across: those with which the slowest of
+/// `workers` is likely to be done first. All costs are in FLOPs that a core does meanwhile; only their order of magnitude matters.
+fn shared(
+    workers: usize,
+    (down, across): (usize, usize),
+    widest: usize,
+    (tile, depth, k): ((usize, usize), usize, usize),
+) -> (usize, usize) {
+    // To tell another worker and wait for it, some 2 us; to start a task, 1 us.
+    const JOIN: usize = 500_000;
+    const TASK: usize = 250_000;
+    // A value of A that passes through L2; a value of the first block of B, which nobody has fetched.
+    const PASSING: usize = 8;
+    const COLD: usize = 32;
+    let time = |rows: usize, columns: usize| {
+        let tasks = down.div_ceil(rows) * across.div_ceil(columns);
+        let join = if tasks > 1 { JOIN } else { 0 };
+        let tile_of_task = tile.0 * k * (2 * columns * tile.1 + PASSING);
+        let cold = COLD * columns * tile.1 * depth;
+        join + cold + tasks.div_ceil(workers) * (TASK + rows * tile_of_task)
+    };
+    let least = across.div_ceil(widest);
+    let most = 4 * workers;
+    let mut best = (usize::MAX, (down, part(across, least)));
+    for parts_down in 1..=most.min(down) {
+        let rows = part(down, parts_down);
+        for parts_across in least..=(least.next_multiple_of(workers) + most).min(across) {
+            let columns = part(across, parts_across);
+            let time = time(rows, columns);
+            if time < best.0 {
+                best = (time, (rows, columns));
+            }
+        }
+    }
+    best.1
 }
 
 #[cfg(test)]
@@ -134,11 +147,13 @@ mod tests {
                         && b.columns.is_multiple_of(tile.1),
                     "{b:?}"
                 );
-                assert!(b.columns * b.depth * 4 <= caches.l2 / 2, "{b:?}");
+                assert!(b.columns * b.depth * 4 <= caches.l2 * 3 / 8, "{b:?}");
                 if workers > 1 && 2 * m * n * k > 100_000_000 {
+                    let tasks = m.div_ceil(b.rows) * n.div_ceil(b.columns);
+                    let most = tasks.div_ceil(workers) * b.rows * b.columns;
                     assert!(
-                        m.div_ceil(b.rows) * n.div_ceil(b.columns) >= 2 * workers,
-                        "{m} {n} {k} {workers} {b:?}"
+                        most * workers * 4 <= m * n * 5,
+                        "{m} {n} {k} {workers} {b:?}: the slowest has a quarter more to do"
                     );
                 }
             }

@@ -8,7 +8,10 @@ use super::{
     matrix::{Matrix, MatrixMut},
     tile::prefetch,
 };
-use crate::kernels::{isa::Simd, vec::gelu_lanes};
+use crate::kernels::{
+    isa::{Op, Simd},
+    vec::gelu_lanes,
+};
 
 /// The last step of a product, fused into it. Matrices have the shape of C, `bias` one value a column.
 #[derive(Debug)]
@@ -137,7 +140,36 @@ impl SharedEpilogue<'_> {
     /// - The epilogue was checked against the shape of C, and `place` lies in C.
     #[inline(always)]
     pub(crate) unsafe fn apply<S: Simd>(self, s: S, place: Place, c: *mut f32, stride: usize) {
-        match self {
+        if !matches!(self, SharedEpilogue::None) {
+            s.run(Apply {
+                epilogue: self,
+                place,
+                c,
+                stride,
+            });
+        }
+    }
+}
+
+/// An epilogue on its tile, as a function of its own.
+struct Apply<'a> {
+    epilogue: SharedEpilogue<'a>,
+    place: Place,
+    c: *mut f32,
+    stride: usize,
+}
+
+impl Op for Apply<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) {
+        let Apply {
+            epilogue,
+            place,
+            c,
+            stride,
+        } = self;
+        match epilogue {
             SharedEpilogue::None => {}
             SharedEpilogue::Bias(bias) => {
                 // SAFETY: passed on.

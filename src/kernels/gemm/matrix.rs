@@ -69,12 +69,11 @@ impl<'a> Matrix<'a> {
 
     /// The rows `range` of a row-major matrix.
     pub(crate) fn rows(self, range: Range<usize>) -> Matrix<'a> {
-        Matrix::with_stride(
-            &self.data[range.start * self.row_stride..],
-            range.len(),
-            self.columns,
-            self.row_stride,
-        )
+        Matrix {
+            data: &self.data[range.start * self.row_stride..],
+            rows: range.len(),
+            ..self
+        }
     }
 
     /// The columns `range`, with any strides.

@@ -3,8 +3,8 @@
 //! The scheme is that of Goto and van de Geijn (ACM TOMS 34, 2008) as BLIS arranges it, with two changes. What is packed is
 //! packed once, in parallel, before any tile is computed, so that no element is packed twice however the tiles are split among
 //! threads; weights can be packed once and used by many calls ([`PackedRight`]). And operands are packed only where that pays
-//! (module `operand`): rows of A whose steps lie side by side, and a small B, are read by the tiles where they lie. Nor are they
-//! packed before the tasks where only one or two tasks read them (module `source`).
+//! (module `operand`): rows of A whose steps lie side by side, and a small B, are read by the tiles where they lie. A B that only one
+//! or two tasks read is packed by these tasks (module `source`). Tiles fetch what the tiles after them read (module `ahead`).
 //!
 //! ```text
 //! pack B into panels of TILE_COLUMNS columns, A into panels of TILE_ROWS rows, or neither     (parallel, one pass each)
@@ -17,6 +17,7 @@
 //! Every element of C sums its products in the order of K whatever the blocks, so results do not depend on the number of
 //! threads.
 
+mod ahead;
 mod batched;
 mod block;
 mod blocking;

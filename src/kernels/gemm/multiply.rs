@@ -108,8 +108,7 @@ pub fn multiply(
     let blocking = Blocking::new(caches, (height, width), m, n, k, team.workers());
     let (down, across) = (m.div_ceil(blocking.rows), n.div_ceil(blocking.columns));
     let plain = left_may_stay(caches, a, height, n.div_ceil(width));
-    let share = height * blocking.depth;
-    let a = Source::new(isa, team, (a, height), plain, (across, share), left);
+    let a = Operand::new(isa, team, (a, height), plain, left);
     let b = match b {
         Right::Packed(packed) => Source::Ready(Operand::panels(packed.data, width, packed.rows)),
         Right::Plain(matrix) => {
@@ -127,11 +126,16 @@ pub fn multiply(
     };
     let epilogue = epilogue.shared();
     let (target, epilogue) = (&target, &epilogue);
+    let workers = team.workers();
     team.run(down * across, &|task, worker| {
         // Down first: neighbours in time share panels of B, the larger operand.
         let (i, j) = (task % down * blocking.rows, task / down * blocking.columns);
+        // While all keep step, this thread's next task.
+        let next = (task + workers) / down * blocking.columns;
+        let after = if next == j { n } else { next.min(n) };
         isa.run(Block {
-            a: a.lines(worker),
+            after: after..(after + blocking.columns).min(n),
+            a,
             b: b.lines(worker),
             depth: k,
             slice: blocking.depth,

@@ -1,5 +1,6 @@
 //! Where a tile finds its lines of A or B: in panels, or in the matrix itself where packing would not pay.
-use super::{blocking::Caches, matrix::Matrix};
+use super::{blocking::Caches, matrix::Matrix, pack::pack};
+use crate::kernels::{Isa, Team};
 
 /// Bytes after which the sets of an L1 repeat, and ways that the lines of A may take of a set: true of every L1 with 64 sets
 /// and at least 8 ways, which is every one since Nehalem and Zen.
@@ -53,6 +54,22 @@ pub(crate) struct Operand<'a> {
 }
 
 impl<'a> Operand<'a> {
+    /// The rows of `m` where they lie, if they are `plain`, else in panels of `width` that the team packs into `room`.
+    pub(crate) fn new(
+        isa: Isa,
+        team: &dyn Team,
+        (m, width): (Matrix<'a>, usize),
+        plain: bool,
+        room: &'a mut [f32],
+    ) -> Operand<'a> {
+        if plain {
+            Operand::plain(m)
+        } else {
+            pack(isa, team, m, width, room);
+            Operand::panels(room, width, m.columns)
+        }
+    }
+
     /// Panels of `width` lines of `depth` steps.
     pub(crate) fn panels(data: &'a [f32], width: usize, depth: usize) -> Operand<'a> {
         Operand {
@@ -78,6 +95,15 @@ impl<'a> Operand<'a> {
     /// Whether the lines lie in panels.
     pub(crate) fn is_packed(&self) -> bool {
         self.packed
+    }
+
+    /// Where the panel that starts with `line` lies from step `from`, and the distance of its rows; those of packed panels are pieces of
+    /// `depth` values. To be fetched, not read: nothing is checked.
+    #[inline(always)]
+    pub(crate) fn ahead(&self, line: usize, from: usize, depth: usize) -> (*const f32, usize) {
+        let start = line * self.panel + from * self.step;
+        let row = if self.packed { depth } else { self.line };
+        (self.data.as_ptr().wrapping_add(start), row)
     }
 
     /// Pointer, distance of lines and distance of steps of the panel that starts with `line` and has `lines` of them, from step

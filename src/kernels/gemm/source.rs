@@ -1,4 +1,4 @@
-//! Where the tasks of a product get the lines of an operand from: they lie ready, or each task packs its own.
+//! Where the tasks of a product get the lines of B from: they lie ready, or each task packs its own.
 #![allow(unsafe_code, reason = "tasks pack into parts of one workspace")]
 
 use std::ops::Range;
@@ -6,18 +6,14 @@ use std::ops::Range;
 use super::{
     matrix::Matrix,
     operand::Operand,
-    pack::{PackPanel, pack},
+    pack::{self, PackPanels},
 };
-use crate::kernels::{
-    Isa, Team,
-    isa::{Op, Simd},
-    team::Shared,
-};
+use crate::kernels::{Isa, Team, isa::Simd, team::Shared};
 
 /// Tasks that may pack the same lines, each for itself: with more, packing them once before is less work.
 const PACKERS: usize = 2;
 
-/// An operand of a product, for all of its tasks.
+/// B, for all tasks of a product.
 pub(crate) enum Source<'a> {
     /// Panels, or the matrix as it lies.
     Ready(Operand<'a>),
@@ -26,9 +22,9 @@ pub(crate) enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// The rows of `m` where they lie, if they are `plain`; else in panels of `width`, packed by the `readers` tasks that read the
-    /// same rows, `share` values at a time, or, where that are many, before the first task. What a task packs for itself it reads from
-    /// its core's caches: packed before, a large operand goes to memory and comes back.
+    /// The rows of `m` where they lie, if they are `plain`; else in panels of `width`. Where only a few tasks, `readers`, read the same
+    /// rows, each packs `share` values at a time: it reads them from its core's caches, whereas a large operand that is packed before the
+    /// first task goes to memory and comes back.
     pub(crate) fn new(
         isa: Isa,
         team: &dyn Team,
@@ -37,13 +33,10 @@ impl<'a> Source<'a> {
         (readers, share): (usize, usize),
         room: &'a mut [f32],
     ) -> Source<'a> {
-        if plain {
-            Source::Ready(Operand::plain(m))
-        } else if readers <= PACKERS && share * team.workers() <= room.len() {
+        if !plain && readers <= PACKERS && share * team.workers() <= room.len() {
             Source::Own(m, Shared::new(room), share)
         } else {
-            pack(isa, team, m, width, room);
-            Source::Ready(Operand::panels(room, width, m.columns))
+            Source::Ready(Operand::new(isa, team, (m, width), plain, room))
         }
     }
 
@@ -60,7 +53,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// An operand of a product, for one of its tasks.
+/// B, for one task of a product.
 pub(crate) enum Lines<'a> {
     /// They lie ready: in panels, or where they are.
     Ready(Operand<'a>),
@@ -68,7 +61,15 @@ pub(crate) enum Lines<'a> {
     Own(Matrix<'a>, &'a mut [f32]),
 }
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    /// Where panels lie ready, whoever they are read by next.
+    pub(crate) fn ready(&self) -> Option<Operand<'a>> {
+        match self {
+            Lines::Ready(operand) if operand.is_packed() => Some(*operand),
+            _ => None,
+        }
+    }
+
     /// The panels of `width` lines that hold the lines `lines`, with the steps `steps` alone where the task packs them.
     #[inline(always)]
     pub(crate) fn panels<S: Simd>(
@@ -85,21 +86,12 @@ impl Lines<'_> {
                 step: 0,
             },
             Lines::Own(matrix, room) => {
-                let m = matrix.columns(steps.clone());
-                let panel = width * m.columns;
-                for (first, to) in lines
-                    .clone()
-                    .step_by(width)
-                    .zip(room.chunks_exact_mut(panel.max(1)))
-                {
-                    PackPanel {
-                        m,
-                        first,
-                        width,
-                        to,
-                    }
-                    .eval(s);
-                }
+                // The matrix's rows and columns of this task are the first of what it packs.
+                let m = matrix.rows(lines.clone()).columns(steps.clone());
+                let panels = m.rows.div_ceil(width);
+                let to = pack::Panels::new(room, width, m.columns, panels);
+                // SAFETY: the room is the task's own.
+                s.run(unsafe { PackPanels::new(m, 0..panels, 0..m.columns, to) });
                 Panels {
                     operand: Operand::panels(room, width, m.columns),
                     line: lines.start,

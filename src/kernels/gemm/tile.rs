@@ -6,7 +6,8 @@
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
-use crate::kernels::isa::Simd;
+use super::ahead::Ahead;
+use crate::kernels::isa::{Op, Simd};
 
 /// One register tile of C and the lines of A and B that it is computed from.
 ///
@@ -39,7 +40,41 @@ pub struct Tile {
     pub columns: usize,
     /// Add to C instead of overwriting it.
     pub add: bool,
+    /// What later tiles read.
+    pub ahead: Ahead,
 }
+
+/// [`Simd::gemm_tile`] as a function of its own, like the two below: inlined into the loops around them, they made the compiler keep
+/// everything in memory, and a tile of 64 steps took a fifth longer.
+pub(crate) struct PanelTile<'a>(&'a Tile);
+/// [`Simd::gemm_tile_strided`].
+pub(crate) struct StridedTile<'a>(&'a Tile);
+/// [`Simd::gemm_tile_edge`].
+pub(crate) struct EdgeTile<'a>(&'a Tile);
+
+macro_rules! tile_op {
+    ($op:ident, $method:ident) => {
+        impl<'a> $op<'a> {
+            /// # Safety
+            /// - `tile` keeps the promises of the method.
+            pub(crate) unsafe fn new(tile: &'a Tile) -> $op<'a> {
+                $op(tile)
+            }
+        }
+
+        impl Op for $op<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn eval<S: Simd>(self, s: S) {
+                // SAFETY: whoever made it vouches for the tile.
+                unsafe { s.$method(self.0) }
+            }
+        }
+    };
+}
+tile_op!(PanelTile, gemm_tile);
+tile_op!(StridedTile, gemm_tile_strided);
+tile_op!(EdgeTile, gemm_tile_edge);
 
 /// `tile.c (+)= a b` from full panels with `ROWS` x `VECTORS` accumulators. An ISA file names the two numbers, since stable
 /// Rust does not take an associated constant as an array length.
@@ -282,4 +317,4 @@ pub(crate) fn prefetch(from: *const f32, len: usize) {
 }
 
 /// f32 values of a cache line.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;

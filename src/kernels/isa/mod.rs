@@ -39,7 +39,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Registers in a row of the GEMM register tile.
     const TILE_VECTORS: usize;
 
-    /// Runs `op` compiled for this ISA.
+    /// Runs `op` compiled for this ISA, as a function of its own also within another operation: `#[inline(never)]` stands on these
+    /// methods, since rustc ignores it beside `#[target_feature]`.
     fn run<O: Op>(self, op: O) -> O::Output;
 
     /// All lanes `x`.

@@ -21,6 +21,7 @@ impl<const L: usize> Simd for Portable<L> {
     const TILE_ROWS: usize = 4;
     const TILE_VECTORS: usize = 4;
 
+    #[inline(never)]
     fn run<O: Op>(self, op: O) -> O::Output {
         op.eval(self)
     }

@@ -6,6 +6,7 @@ macro_rules! ymm_vocabulary {
         type V = __m256;
         const LANES: usize = 8;
 
+        #[inline(never)]
         fn run<O: Op>(self, op: O) -> O::Output {
             // SAFETY: the token proves that the features are there.
             unsafe { enter(self, op) }
