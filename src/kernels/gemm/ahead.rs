@@ -49,7 +49,7 @@ impl<'a> Coming<'a> {
         depth: usize,
     ) -> Coming<'a> {
         Coming {
-            panels,
+            panels: panels.filter(Operand::is_packed),
             width,
             lines,
             from: steps.start,

@@ -9,8 +9,7 @@ use std::ops::Range;
 use super::{
     ahead::{Ahead, Coming},
     epilogue::{Place, SharedEpilogue},
-    operand::Operand,
-    source::Lines,
+    source::{Lines, Panels},
     tile::{EdgeTile, PanelTile, StridedTile, Tile},
 };
 use crate::kernels::isa::{Op, Simd};
@@ -28,7 +27,9 @@ unsafe impl Sync for Target {}
 /// A block of C: `rows` x `columns`, both starting at a tile's edge.
 pub(crate) struct Block<'a> {
     /// The whole of A.
-    pub(crate) a: Operand<'a>,
+    pub(crate) a: Lines<'a>,
+    /// Rows of A that a task packs at once, where it packs them.
+    pub(crate) group: usize,
     /// The whole of B.
     pub(crate) b: Lines<'a>,
     /// K.
@@ -39,6 +40,12 @@ pub(crate) struct Block<'a> {
     pub(crate) columns: Range<usize>,
     /// The columns of the task that the same thread is likely to take next; none if they are the same.
     pub(crate) after: Range<usize>,
+    pub(crate) result: Out<'a>,
+}
+
+/// What becomes of the products.
+#[derive(Clone, Copy)]
+pub(crate) struct Out<'a> {
     pub(crate) c: Target,
     /// Add to what C holds.
     pub(crate) add: bool,
@@ -51,92 +58,137 @@ impl Op for Block<'_> {
     #[inline(always)]
     fn eval<S: Simd>(mut self, s: S) {
         let (tile_rows, tile_columns) = (S::TILE_ROWS, S::TILE_VECTORS * S::LANES);
+        let group = match self.a.ready() {
+            Some(_) => self.rows.len().max(1),
+            None => self.group,
+        };
         let mut from = 0;
         loop {
             let depth = self.slice.min(self.depth - from);
             let steps = from..from + depth;
-            let last = from + depth == self.depth;
+            let last = steps.end == self.depth;
             let (columns_after, steps_after) = if last {
                 (self.after.clone(), 0..self.slice.min(self.depth))
             } else {
                 let end = (steps.end + self.slice).min(self.depth);
                 (self.columns.clone(), steps.end..end)
             };
-            let mut coming = Coming::new(
-                self.b.ready(),
-                tile_columns,
-                columns_after,
-                steps_after,
-                depth,
-            );
+            let ready = self.b.ready();
+            let mut coming = Coming::new(ready, tile_columns, columns_after, steps_after, depth);
+            let columns = self.columns.clone();
             let right = self
                 .b
-                .panels(s, tile_columns, self.columns.clone(), steps.clone());
+                .panels(s, tile_columns, columns.clone(), steps.clone());
             // Rows outside, columns inside: C is written along its rows, and the block of B is read from L2 once for
             // every panel of A.
-            for row in self.rows.clone().step_by(tile_rows) {
-                let rows = tile_rows.min(self.rows.end - row);
-                let (a, a_line, a_step) = self.a.at(row, rows, from, depth);
-                let packed = self.a.is_packed() && right.is_packed();
-                let next = row + tile_rows;
-                let next = (next < self.rows.end).then(|| self.a.ahead(next, from, depth));
-                for (index, column) in self.columns.clone().step_by(tile_columns).enumerate() {
-                    let columns = tile_columns.min(self.columns.end - column);
-                    let (b, _, b_step) = right.at(column, columns, from, depth);
-                    let place = Place {
-                        row,
-                        column,
-                        rows,
-                        columns,
-                    };
-                    if last {
-                        self.epilogue.prefetch(place);
-                    }
-                    // SAFETY: the operands have the tile's lines of `depth` steps there, panels a full tile's, B's side by side
-                    // and A's lines or steps as well; `place` lies in this task's block of C.
-                    unsafe {
-                        let c = self.c.data.add(row * self.c.row_stride + column);
-                        let tile = Tile {
-                            a,
-                            a_line,
-                            a_step,
-                            b,
-                            b_step,
-                            depth,
-                            c,
-                            c_stride: self.c.row_stride,
-                            rows: place.rows,
-                            columns: place.columns,
-                            add: self.add || from > 0,
-                            ahead: Ahead {
-                                left: next.map_or(a, |(from, line)| {
-                                    from.wrapping_add(Ahead::ROWS * index * line)
-                                }),
-                                line: next.map_or(0, |(_, line)| line),
-                                right: coming.next().unwrap_or(b),
-                            },
-                        };
-                        // A little of a panel's padding costs less than a tile of an odd shape.
-                        let full = (rows == tile_rows
-                            || self.a.is_packed() && 2 * rows > tile_rows)
-                            && (columns == tile_columns
-                                || right.is_packed() && columns + S::LANES > tile_columns);
-                        if !full {
-                            s.run(EdgeTile::new(&tile));
-                        } else if packed {
-                            s.run(PanelTile::new(&tile));
-                        } else {
-                            s.run(StridedTile::new(&tile));
-                        }
-                        if last {
-                            self.epilogue.apply(s, place, c, self.c.row_stride);
-                        }
-                    }
+            for first in self.rows.clone().step_by(group) {
+                let rows = first..self.rows.end.min(first + group);
+                let left = self.a.panels(s, tile_rows, rows.clone(), steps.clone());
+                let slice = Slice {
+                    left: &left,
+                    right: &right,
+                    steps: steps.clone(),
+                    last,
+                    out: Out {
+                        add: self.result.add || from > 0,
+                        ..self.result
+                    },
+                };
+                for row in rows.clone().step_by(tile_rows) {
+                    let next = row + tile_rows;
+                    let next = (next < rows.end).then(|| left.ahead(next, from, depth));
+                    let height = tile_rows.min(rows.end - row);
+                    slice.tiles(s, row..row + height, columns.clone(), next, &mut coming);
                 }
             }
             from += depth;
             if last {
                 break;
+            }
+        }
+    }
+}
+
+/// A slice of K of a block.
+struct Slice<'a> {
+    left: &'a Panels<'a>,
+    right: &'a Panels<'a>,
+    steps: Range<usize>,
+    /// Whether the products are complete with it.
+    last: bool,
+    out: Out<'a>,
+}
+
+impl Slice<'_> {
+    /// The tiles of one panel of A. `next` is the panel after it, as [`Panels::ahead`] gives it.
+    #[inline(always)]
+    fn tiles<S: Simd>(
+        &self,
+        s: S,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        next: Option<(*const f32, usize)>,
+        coming: &mut Coming<'_>,
+    ) {
+        let (tile_rows, tile_columns) = (S::TILE_ROWS, S::TILE_VECTORS * S::LANES);
+        let (row, rows) = (rows.start, rows.len());
+        let (from, depth) = (self.steps.start, self.steps.len());
+        let (a, a_line, a_step) = self.left.at(row, rows, from, depth);
+        let packed = [self.left.is_packed(), self.right.is_packed()];
+        let Target {
+            data,
+            row_stride: c_stride,
+        } = self.out.c;
+        for (index, column) in columns.clone().step_by(tile_columns).enumerate() {
+            let columns = tile_columns.min(columns.end - column);
+            let (b, _, b_step) = self.right.at(column, columns, from, depth);
+            let place = Place {
+                row,
+                column,
+                rows,
+                columns,
+            };
+            if self.last {
+                self.out.epilogue.prefetch(place);
+            }
+            let ahead = Ahead {
+                left: next.map_or(a, |(from, line)| {
+                    from.wrapping_add(Ahead::ROWS * index * line)
+                }),
+                line: next.map_or(0, |(_, line)| line),
+                right: coming.next().unwrap_or(b),
+            };
+            // SAFETY: the operands have the tile's lines of `depth` steps there, panels a full tile's, B's side by side and A's lines
+            // or steps as well; `place` lies in this task's block of C.
+            unsafe {
+                let c = data.add(row * c_stride + column);
+                let tile = Tile {
+                    a,
+                    a_line,
+                    a_step,
+                    b,
+                    b_step,
+                    depth,
+                    c,
+                    c_stride,
+                    rows,
+                    columns,
+                    add: self.out.add,
+                    ahead,
+                };
+                // A little of a panel's padding costs less than a tile of an odd shape.
+                let full = (rows == tile_rows || packed[0] && 2 * rows > tile_rows)
+                    && (columns == tile_columns || packed[1] && columns + S::LANES > tile_columns);
+                if !full {
+                    s.run(EdgeTile::new(&tile));
+                } else if packed == [true, true] {
+                    s.run(PanelTile::new(&tile));
+                } else {
+                    s.run(StridedTile::new(&tile));
+                }
+                if self.last {
+                    self.out.epilogue.apply(s, place, c, c_stride);
+                }
             }
         }
     }

@@ -1,13 +1,13 @@
 //! The product itself: checks, packing, and blocks of C shared out among the team.
 
 use super::{
-    block::{Block, Target},
+    block::{Block, Out, Target},
     blocking::{Blocking, Caches},
     epilogue::Epilogue,
     gemv::gemv,
     matrix::{Matrix, MatrixMut},
     operand::{Operand, left_may_stay, right_may_stay},
-    pack::{PackedRight, panel_len},
+    pack::{LINES_AT_ONCE, PackedRight, panel_len},
     source::Source,
 };
 use crate::kernels::{Isa, Team};
@@ -108,7 +108,9 @@ pub fn multiply(
     let blocking = Blocking::new(caches, (height, width), m, n, k, team.workers());
     let (down, across) = (m.div_ceil(blocking.rows), n.div_ceil(blocking.columns));
     let plain = left_may_stay(caches, a, height, n.div_ceil(width));
-    let a = Operand::new(isa, team, (a, height), plain, left);
+    let group = (LINES_AT_ONCE / height).max(1) * height;
+    let share = (across, group * blocking.depth);
+    let a = Source::new(isa, team, (a, height), plain, share, left);
     let b = match b {
         Right::Packed(packed) => Source::Ready(Operand::panels(packed.data, width, packed.rows)),
         Right::Plain(matrix) => {
@@ -124,8 +126,11 @@ pub fn multiply(
         data: c.data,
         row_stride: c.row_stride,
     };
-    let epilogue = epilogue.shared();
-    let (target, epilogue) = (&target, &epilogue);
+    let result = Out {
+        c: target,
+        add: store == Store::Add,
+        epilogue: epilogue.shared(),
+    };
     let workers = team.workers();
     team.run(down * across, &|task, worker| {
         // Down first: neighbours in time share panels of B, the larger operand.
@@ -135,15 +140,14 @@ pub fn multiply(
         let after = if next == j { n } else { next.min(n) };
         isa.run(Block {
             after: after..(after + blocking.columns).min(n),
-            a,
+            a: a.lines(worker),
+            group,
             b: b.lines(worker),
             depth: k,
             slice: blocking.depth,
             rows: i..(i + blocking.rows).min(m),
             columns: j..(j + blocking.columns).min(n),
-            c: *target,
-            add: store == Store::Add,
-            epilogue: *epilogue,
+            result,
         });
     });
 }

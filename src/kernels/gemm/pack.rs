@@ -90,7 +90,7 @@ pub(crate) fn pack(isa: Isa, team: &dyn Team, m: Matrix<'_>, width: usize, to: &
 
 /// Lines of which a step is copied at once where they lie side by side: 2 KB are half a page, whose lines the core fetches ahead; a
 /// panel of 32 alone was read at a quarter of the speed.
-const LINES_AT_ONCE: usize = 128;
+pub(crate) const LINES_AT_ONCE: usize = 128;
 
 /// Room for panels of `depth` steps, one after the other.
 #[derive(Clone, Copy)]

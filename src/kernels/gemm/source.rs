@@ -1,4 +1,4 @@
-//! Where the tasks of a product get the lines of B from: they lie ready, or each task packs its own.
+//! Where the tasks of a product get the lines of an operand from: they lie ready, or each task packs its own.
 #![allow(unsafe_code, reason = "tasks pack into parts of one workspace")]
 
 use std::ops::Range;
@@ -13,7 +13,7 @@ use crate::kernels::{Isa, Team, isa::Simd, team::Shared};
 /// Tasks that may pack the same lines, each for itself: with more, packing them once before is less work.
 const PACKERS: usize = 2;
 
-/// B, for all tasks of a product.
+/// An operand, for all tasks of a product.
 pub(crate) enum Source<'a> {
     /// Panels, or the matrix as it lies.
     Ready(Operand<'a>),
@@ -53,7 +53,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// B, for one task of a product.
+/// An operand, for one task of a product.
 pub(crate) enum Lines<'a> {
     /// They lie ready: in panels, or where they are.
     Ready(Operand<'a>),
@@ -62,11 +62,11 @@ pub(crate) enum Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// Where panels lie ready, whoever they are read by next.
+    /// The operand, where it lies ready.
     pub(crate) fn ready(&self) -> Option<Operand<'a>> {
         match self {
-            Lines::Ready(operand) if operand.is_packed() => Some(*operand),
-            _ => None,
+            Lines::Ready(operand) => Some(*operand),
+            Lines::Own(..) => None,
         }
     }
 
@@ -114,6 +114,13 @@ impl Panels<'_> {
     /// As [`Operand::is_packed`].
     pub(crate) fn is_packed(&self) -> bool {
         self.operand.is_packed()
+    }
+
+    /// As [`Operand::ahead`].
+    #[inline(always)]
+    pub(crate) fn ahead(&self, line: usize, from: usize, depth: usize) -> (*const f32, usize) {
+        let (line, from) = (line - self.line, from - self.step);
+        self.operand.ahead(line, from, depth)
     }
 
     /// As [`Operand::at`].
