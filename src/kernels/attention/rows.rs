@@ -2,7 +2,7 @@
 
 use crate::kernels::{
     isa::{Op, Simd},
-    vec::exp_lanes,
+    vec::{exp_lanes, map},
 };
 
 /// `x = exp(scale * x - log_sum)` over the visible scores of one query, 0 over the others.
@@ -20,9 +20,12 @@ impl Op for Probabilities<'_> {
         let (seen, hidden) = self.x.split_at_mut(self.visible);
         hidden.fill(0.0);
         let (scale, shift) = (s.splat(self.scale), s.splat(-self.log_sum));
-        for x in seen.chunks_mut(S::LANES) {
-            s.store_partial(exp_lanes(s, s.fma(s.load_partial(x), scale, shift)), x);
-        }
+        map::in_place(
+            s,
+            seen,
+            #[inline(always)]
+            |x| exp_lanes(s, s.fma(x, scale, shift)),
+        );
     }
 }
 
@@ -39,10 +42,13 @@ impl Op for ScoreGradient<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
         let (mean, scale) = (s.splat(self.mean), s.splat(self.scale));
-        for (p, dp) in self.p.chunks(S::LANES).zip(self.dp.chunks_mut(S::LANES)) {
-            let centered = s.sub(s.load_partial(dp), mean);
-            s.store_partial(s.mul(s.mul(s.load_partial(p), scale), centered), dp);
-        }
+        map::update(
+            s,
+            self.p,
+            self.dp,
+            #[inline(always)]
+            |p, dp| s.mul(s.mul(p, scale), s.sub(dp, mean)),
+        );
     }
 }
 
@@ -54,9 +60,14 @@ impl Op for Dot<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) -> f32 {
         let mut sum = s.splat(0.0);
-        for (a, b) in self.0.chunks(S::LANES).zip(self.1.chunks(S::LANES)) {
-            sum = s.fma(s.load_partial(a), s.load_partial(b), sum);
-        }
+        map::each::<S>(
+            self.0.len(),
+            #[inline(always)]
+            |part, whole| {
+                let load = |from: &[f32]| map::load(s, &from[part.clone()], whole);
+                sum = s.fma(load(self.0), load(self.1), sum);
+            },
+        );
         s.sum(sum)
     }
 }

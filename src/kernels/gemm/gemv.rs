@@ -111,6 +111,9 @@ fn add_rows<S: Simd, const N: usize>(s: S, factors: [f32; N], rows: [&[f32]; N],
         }
         s.store(sum, to);
     }
+    if rest.is_empty() {
+        return;
+    }
     let mut sum = s.load_partial(rest);
     for (factor, row) in factors.iter().zip(rows) {
         sum = s.fma(s.splat(*factor), s.load_partial(&row[whole..]), sum);

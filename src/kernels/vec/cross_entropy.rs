@@ -106,17 +106,11 @@ impl Op for LossWithGradient<'_> {
         let largest = map::max(s, self.logits);
         let above = self.logits[self.target] - largest;
         let shift = s.splat(largest);
-        map::in_place(
+        let sum = map::in_place_sum(
             s,
             self.logits,
             #[inline(always)]
             |x| exp_lanes(s, s.sub(x, shift)),
-        );
-        let sum = map::sum(
-            s,
-            self.logits,
-            #[inline(always)]
-            |x| x,
         );
         let factor = s.splat(self.scale / sum);
         map::in_place(

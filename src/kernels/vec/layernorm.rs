@@ -124,20 +124,15 @@ impl Op for Forward<'_> {
             ) / d as f32;
             let reciprocal = 1.0 / (variance + EPSILON).sqrt();
             let factor = s.splat(reciprocal);
-            map::zip(
-                s,
-                x,
-                self.gain,
-                out,
+            map::each::<S>(
+                d,
                 #[inline(always)]
-                |x, gain| s.mul(s.mul(s.sub(x, center), factor), gain),
-            );
-            map::update(
-                s,
-                self.bias,
-                out,
-                #[inline(always)]
-                |bias, out| s.add(out, bias),
+                |part, whole| {
+                    let load = |from: &[f32]| map::load(s, &from[part.clone()], whole);
+                    let h = s.mul(s.sub(load(x), center), factor);
+                    let y = s.fma(h, load(self.gain), load(self.bias));
+                    map::store(s, y, &mut out[part.clone()], whole);
+                },
             );
             statistics.copy_from_slice(&[mean, reciprocal]);
         }
@@ -167,49 +162,38 @@ impl Op for Backward<'_> {
             let (mean, reciprocal) = (s.splat(statistics[0]), s.splat(statistics[1]));
             // With h the normalised row and g = dy * gain: dx = (g - mean(g) - h mean(g h)) / deviation.
             let (mut sum_g, mut sum_gh) = (s.splat(0.0), s.splat(0.0));
-            let mut j = 0;
-            while j < d {
-                let end = (j + S::LANES).min(d);
-                let part = j..end;
-                // Lanes past the end hold dy = 0, so they add nothing to any sum.
-                let (dy, h) = (
-                    s.load_partial(&dy[part.clone()]),
-                    s.mul(s.sub(s.load_partial(&x[part.clone()]), mean), reciprocal),
-                );
-                let g = s.mul(dy, s.load_partial(&self.gain[part.clone()]));
-                sum_g = s.add(sum_g, g);
-                sum_gh = s.fma(g, h, sum_gh);
-                s.store_partial(
-                    s.fma(dy, h, s.load_partial(&self.dgain[part.clone()])),
-                    &mut self.dgain[j..end],
-                );
-                s.store_partial(
-                    s.add(dy, s.load_partial(&self.dbias[part.clone()])),
-                    &mut self.dbias[j..end],
-                );
-                j = end;
-            }
+            map::each::<S>(
+                d,
+                #[inline(always)]
+                |part, whole| {
+                    // Lanes past the end hold dy = 0, so they add nothing to any sum.
+                    let load = |from: &[f32]| map::load(s, &from[part.clone()], whole);
+                    let (dy, h) = (load(dy), s.mul(s.sub(load(x), mean), reciprocal));
+                    let g = s.mul(dy, load(self.gain));
+                    sum_g = s.add(sum_g, g);
+                    sum_gh = s.fma(g, h, sum_gh);
+                    let dgain = s.fma(dy, h, load(self.dgain));
+                    let dbias = s.add(dy, load(self.dbias));
+                    map::store(s, dgain, &mut self.dgain[part.clone()], whole);
+                    map::store(s, dbias, &mut self.dbias[part], whole);
+                },
+            );
             let (mean_g, mean_gh) = (
                 s.splat(s.sum(sum_g) / d as f32),
                 s.splat(s.sum(sum_gh) / d as f32),
             );
-            let mut j = 0;
-            while j < d {
-                let end = (j + S::LANES).min(d);
-                let part = j..end;
-                let h = s.mul(s.sub(s.load_partial(&x[part.clone()]), mean), reciprocal);
-                let g = s.sub(
-                    s.mul(
-                        s.load_partial(&dy[part.clone()]),
-                        s.load_partial(&self.gain[part.clone()]),
-                    ),
-                    mean_g,
-                );
-                let inner = s.sub(g, s.mul(h, mean_gh));
-                let sum = s.fma(inner, reciprocal, s.load_partial(&dx[part.clone()]));
-                s.store_partial(sum, &mut dx[j..end]);
-                j = end;
-            }
+            map::each::<S>(
+                d,
+                #[inline(always)]
+                |part, whole| {
+                    let load = |from: &[f32]| map::load(s, &from[part.clone()], whole);
+                    let h = s.mul(s.sub(load(x), mean), reciprocal);
+                    let g = s.sub(s.mul(load(dy), load(self.gain)), mean_g);
+                    let inner = s.sub(g, s.mul(h, mean_gh));
+                    let sum = s.fma(inner, reciprocal, load(dx));
+                    map::store(s, sum, &mut dx[part], whole);
+                },
+            );
         }
     }
 }

@@ -16,7 +16,7 @@ mod fma_chain;
 mod gelu;
 mod hadamard;
 mod layernorm;
-mod map;
+pub(crate) mod map;
 mod reduce;
 mod relu;
 mod scale;

@@ -58,18 +58,48 @@ struct ColumnSums<'a> {
     out: &'a mut [f32],
 }
 
+/// Vectors of columns whose sums are in registers at once.
+const SUMS: usize = 8;
+/// Rows that are gone through strip by strip: a strip of all rows would touch a page of memory for each.
+const ROWS: usize = 64;
+
 impl Op for ColumnSums<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) {
-        for row in self.m.chunks_exact(self.columns) {
-            map::update(
-                s,
-                &row[self.first..self.first + self.out.len()],
-                self.out,
-                #[inline(always)]
-                |x, sum| s.add(sum, x),
-            );
+        let strip = SUMS * S::LANES;
+        for rows in self.m.chunks(ROWS * self.columns) {
+            let mut strips = self.out.chunks_exact_mut(strip);
+            let mut first = self.first;
+            for out in &mut strips {
+                let mut sums = [s.splat(0.0); SUMS];
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = s.load(&out[v * S::LANES..]);
+                }
+                for row in rows.chunks_exact(self.columns) {
+                    let row = &row[first..first + strip];
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = s.add(*sum, s.load(&row[v * S::LANES..]));
+                    }
+                }
+                for (v, sum) in sums.into_iter().enumerate() {
+                    s.store(sum, &mut out[v * S::LANES..]);
+                }
+                first += strip;
+            }
+            let out = strips.into_remainder();
+            if out.is_empty() {
+                continue;
+            }
+            for row in rows.chunks_exact(self.columns) {
+                map::update(
+                    s,
+                    &row[first..first + out.len()],
+                    out,
+                    #[inline(always)]
+                    |x, sum| s.add(sum, x),
+                );
+            }
         }
     }
 }

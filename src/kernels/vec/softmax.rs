@@ -31,17 +31,11 @@ impl Op for Softmax<'_> {
         // The largest value is subtracted, so that no exponential overflows.
         let largest = self.scale * map::max(s, self.x);
         let (scale, shift) = (s.splat(self.scale), s.splat(-largest));
-        map::in_place(
+        let sum = map::in_place_sum(
             s,
             self.x,
             #[inline(always)]
             |x| exp_lanes(s, s.fma(x, scale, shift)),
-        );
-        let sum = map::sum(
-            s,
-            self.x,
-            #[inline(always)]
-            |x| x,
         );
         let factor = s.splat(1.0 / sum);
         map::in_place(
