@@ -1,5 +1,5 @@
 //! Where a tile finds its lines of A or B: in panels, or in the matrix itself where packing would not pay.
-use super::{blocking::Caches, matrix::Matrix, pack::pack};
+use super::{blocking::Caches, matrix::Matrix, pack::pack, tile::LINE};
 use crate::kernels::{Isa, Team};
 
 /// Bytes after which the sets of an L1 repeat, and ways that the lines of A may take of a set: true of every L1 with 64 sets
@@ -11,24 +11,33 @@ const WAYS: usize = 7;
 ///
 /// Rows whose steps lie side by side are read like a panel, a cache line of each at a time: packing them took a tenth of a
 /// product with K = 384, at 64 x 64 x 64 a third. They are packed only where a tile's rows compete for the same sets of L1.
-/// Steps that lie apart (a transposed A) touch a line each, and are left only where L1 holds all of them or hardly anyone
-/// reads them.
+/// Steps that lie apart (a transposed A) touch a line or two each. Where a tile is about a line high, they are read from L2, each fetched
+/// some steps before, unless so many of them share a set that what was fetched is gone again. What is not packed need not go from the core that packed it to the one that reads it:
+/// where the cores of a virtual machine lie far apart, that took a third of a product.
 pub(crate) fn left_may_stay(
     caches: Caches,
     rows: Matrix<'_>,
     height: usize,
     readers: usize,
 ) -> bool {
+    let places = |stride: usize| {
+        let bytes = size_of::<f32>() * stride;
+        SET_PERIOD >> bytes.trailing_zeros().min(SET_PERIOD.trailing_zeros())
+    };
     if rows.columns == 0 {
         false
     } else if rows.column_stride == 1 {
-        let bytes = size_of::<f32>() * rows.row_stride;
-        let places = SET_PERIOD >> bytes.trailing_zeros().min(SET_PERIOD.trailing_zeros());
-        height.div_ceil(places) <= WAYS
+        height.div_ceil(places(rows.row_stride)) <= WAYS
     } else {
-        rows.row_stride == 1 && (readers <= 1 || bytes_of(rows) <= caches.l1 / 2)
+        let quick = readers <= 1
+            || bytes_of(rows) <= caches.l1 / 2
+            || (4 * height >= 3 * LINE && places(rows.column_stride) >= PLACES_OF_STEPS);
+        rows.row_stride == 1 && quick
     }
 }
+
+/// Sets of L1 over which the steps of a transposed A must be spread.
+const PLACES_OF_STEPS: usize = 4;
 
 /// Whether tiles may read the columns of B, which lie side by side, where they are: a small part of L2, or read by no more than
 /// two rows of tiles. `columns` is B transposed.
@@ -148,6 +157,17 @@ mod tests {
         let data = vec![0.0; 20 * 1024];
         let rows = Matrix::with_stride(&data, 20, 16, 1024);
         assert!(left_may_stay(Caches::default(), rows, 6, 100));
+    }
+
+    #[test]
+    fn steps_that_compete_for_sets_of_l1_are_packed() {
+        let stays = |stride: usize| {
+            let data = vec![0.0; 300 * stride];
+            let steps = Matrix::with_stride(&data, 300, stride, stride);
+            left_may_stay(Caches::default(), steps.transposed(), 14, 100)
+        };
+        assert!(stays(384) && stays(1152) && stays(16_000) && stays(256));
+        assert!(!stays(1536) && !stays(1024));
     }
 
     #[test]

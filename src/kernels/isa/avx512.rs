@@ -7,7 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::{Op, Simd};
-use crate::kernels::gemm::{Tile, multiply_edges, multiply_strided, write_tile};
+use crate::kernels::gemm::{Tile, multiply_edges, write_tile};
 
 /// Proof that AVX-512 F, DQ, BW and VL may run at 512 bits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -198,8 +198,8 @@ impl Simd for Avx512 {
             // SAFETY: token; the caller keeps the promises of `Tile` for this ISA's tile size.
             return unsafe { tile_of_rows(self, tile) };
         }
-        // SAFETY: the caller keeps the promises of `Tile` for this ISA's tile size.
-        unsafe { multiply_strided::<Self, 14, 2>(self, tile) }
+        // SAFETY: token; the caller keeps the promises of `Tile` for this ISA's tile size, and one of the strides is 1.
+        unsafe { tile_of_columns(self, tile) }
     }
     #[inline(always)]
     unsafe fn gemm_tile_edge(self, tile: &Tile) {
@@ -280,6 +280,38 @@ macro_rules! panel_step {
             embedded!(in_panel!($step, 11), 26, 27),
             broadcast!(in_panel!($step, 12), 28, 29),
             embedded!(in_panel!($step, 13), 30, 31),
+        )
+    };
+}
+
+/// One step of K from columns of A, side by side, and lines of B. Steps are far apart: they are fetched to L1 eight steps before, and to L2
+/// a panel before.
+macro_rules! columns_step {
+    () => {
+        concat!(
+            "vmovups zmm0, [{b}]\n",
+            "vmovups zmm1, [{b} + 64]\n",
+            "prefetcht0 [{a} + 8*{a_step}]\n",
+            "prefetcht0 [{a} + 8*{a_step} + 52]\n",
+            "prefetcht0 [{b} + 8*{b_step}]\n",
+            "prefetcht0 [{b} + 8*{b_step} + 64]\n",
+            "prefetcht1 [{a} + 108]\n",
+            broadcast!(in_panel!(0, 0), 4, 5),
+            embedded!(in_panel!(0, 1), 6, 7),
+            broadcast!(in_panel!(0, 2), 8, 9),
+            embedded!(in_panel!(0, 3), 10, 11),
+            broadcast!(in_panel!(0, 4), 12, 13),
+            embedded!(in_panel!(0, 5), 14, 15),
+            broadcast!(in_panel!(0, 6), 16, 17),
+            embedded!(in_panel!(0, 7), 18, 19),
+            broadcast!(in_panel!(0, 8), 20, 21),
+            embedded!(in_panel!(0, 9), 22, 23),
+            broadcast!(in_panel!(0, 10), 24, 25),
+            embedded!(in_panel!(0, 11), 26, 27),
+            broadcast!(in_panel!(0, 12), 28, 29),
+            embedded!(in_panel!(0, 13), 30, 31),
+            "add {a}, {a_step}\n",
+            "add {b}, {b_step}\n",
         )
     };
 }
@@ -452,6 +484,30 @@ unsafe fn tile_of_rows(s: Avx512, tile: &Tile) {
             a9 = inout(reg) row(9) => _,
             a12 = inout(reg) row(12) => _,
             line = in(reg) tile.a_line * size_of::<f32>(),
+            b = inout(reg) tile.b => _,
+            b_step = in(reg) tile.b_step * size_of::<f32>(),
+        );
+        write_tile(s, tile, sums);
+    }
+}
+
+/// The same from columns of A that lie side by side, and from lines of B.
+///
+/// # Safety
+/// - `tile` keeps its promises for 14 rows and 2 vectors, and has all of them; its `a_line` is 1.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+unsafe fn tile_of_columns(s: Avx512, tile: &Tile) {
+    tile.prefetch();
+    let mut sums = [[_mm512_setzero_ps(); 2]; 14];
+    // SAFETY: reads the columns and lines alone, four steps a turn and then one, `depth` in all; registers are declared.
+    unsafe {
+        add_steps!(
+            sums,
+            tile,
+            concat!(columns_step!(), columns_step!(), columns_step!(), columns_step!()),
+            columns_step!(),
+            a = inout(reg) tile.a => _,
+            a_step = in(reg) tile.a_step * size_of::<f32>(),
             b = inout(reg) tile.b => _,
             b_step = in(reg) tile.b_step * size_of::<f32>(),
         );
