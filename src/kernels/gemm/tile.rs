@@ -130,6 +130,7 @@ pub(crate) unsafe fn multiply_edge<S: Simd, const ROWS: usize, const VECTORS: us
     let full = VECTORS - 1;
     let (mut a, mut b) = (tile.a, tile.b);
     for _ in 0..tile.depth {
+        prefetch(b.wrapping_add(FETCHED), VECTORS * S::LANES);
         let mut row = [s.splat(0.0); VECTORS];
         for (v, register) in row.iter_mut().take(full).enumerate() {
             // SAFETY: these vectors of the step lie in B.
@@ -151,6 +152,9 @@ pub(crate) unsafe fn multiply_edge<S: Simd, const ROWS: usize, const VECTORS: us
     // SAFETY: passed on.
     unsafe { write_tile(s, tile, sums) };
 }
+
+/// How far ahead of its reading an edge fetches a packed B: few rows wait for it, not for their multiply-adds.
+const FETCHED: usize = 1024;
 
 /// [`multiply_edge`] for the tile's vectors, and for its rows in pieces of the listed heights, highest first and 1 at last: few
 /// shapes, because each is compiled for every operation that multiplies.
