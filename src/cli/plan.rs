@@ -101,7 +101,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             say("measuring steps of one host");
             let pace =
                 pace(&Clock::best(), &plan, &workers.pool, ROUNDS).map_err(Failure::failed)?;
-            (pace, None, "measured now".to_owned())
+            (
+                pace,
+                None,
+                format!("measured now on {} threads", plan.workers),
+            )
         }
     };
     let outlook = Outlook {
@@ -221,7 +225,7 @@ impl Outlook {
     fn table(&self, rows: &[Row]) -> String {
         let plan = &self.plan;
         let (law, alone) = (&self.network.law, self.alone());
-        let (batch, length, threads) = (plan.batch, plan.length, plan.workers);
+        let (batch, length) = (plan.batch, plan.length);
         let overlap = match self.overlap {
             Some(overlap) => format!(
                 "{} of what backward can hide is hidden, as in that run",
@@ -232,7 +236,7 @@ impl Outlook {
             }
         };
         let mut text = format!(
-            "one host   {}: {batch} x {length} tokens in {} on {threads} threads, {} tokens/s ({})\n\
+            "one host   {}: {batch} x {length} tokens in {}, {} tokens/s ({})\n\
              network    {}: {} a message and {} GB/s ({})\n\
              overlap    {overlap}\n\n",
             self.name,
@@ -297,7 +301,7 @@ impl Outlook {
                 "strong": row.strong.as_ref().map(|steps| both(steps, tokens)) })
         };
         json!({
-            "config": self.name, "threads": self.plan.workers, "batch": self.plan.batch, "length": self.plan.length,
+            "config": self.name, "batch": self.plan.batch, "length": self.plan.length,
             "alone": { "step_seconds": self.alone(), "fixed_seconds": self.pace.fixed,
                 "sequence_seconds": self.pace.sequence, "how": self.source },
             "network": { "name": self.network.name, "latency_seconds": self.network.law.latency,
