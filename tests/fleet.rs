@@ -13,28 +13,22 @@ use std::time::{Duration, Instant};
 
 use common::{Workplace, newest};
 
-/// As many processes of the program, on CPUs that they share out themselves.
+const TRAIN: [&str; 5] = ["train", "--config", "config.json", "--threads", "1"];
+
+/// As many processes of the program that train, on CPUs that they share out themselves.
 fn ranks(place: &Workplace, count: usize, out: &str, arguments: &[&str]) -> Command {
-    let program = assert_cmd::cargo::cargo_bin!("loopos");
+    let mut command = started(place, count, &TRAIN);
+    command.args(["--out", out]).args(arguments);
+    command
+}
+
+/// The same with any arguments.
+fn started(place: &Workplace, count: usize, arguments: &[&str]) -> Command {
     let mut command = Command::new("mpirun");
     command
-        .args([
-            "--oversubscribe",
-            "--bind-to",
-            "none",
-            "-n",
-            &count.to_string(),
-        ])
-        .arg(program)
-        .args([
-            "train",
-            "--config",
-            "config.json",
-            "--threads",
-            "1",
-            "--out",
-            out,
-        ])
+        .args(["--oversubscribe", "--bind-to", "none"])
+        .args(["-n", &count.to_string()])
+        .arg(program())
         .args(arguments)
         .env_remove("LOOPOS_ISA")
         .env("NO_COLOR", "1")
@@ -45,6 +39,26 @@ fn ranks(place: &Workplace, count: usize, out: &str, arguments: &[&str]) -> Comm
         ])
         .current_dir(place.path(""));
     command
+}
+
+fn program() -> &'static Path {
+    Path::new(assert_cmd::cargo::cargo_bin!("loopos"))
+}
+
+/// Two ranks, of which the second is started otherwise: by this program, with more arguments.
+fn unlike(place: &Workplace, program: &Path, arguments: &[&str]) -> String {
+    let mut command = ranks(place, 1, "run", &[]);
+    command
+        .args([":", "-n", "1"])
+        .arg(program)
+        .args(TRAIN)
+        .args(["--out", "run"])
+        .args(arguments);
+    let (code, said) = output(&mut command);
+    assert_ne!(code, Some(0), "{said}");
+    assert!(said.contains("rank 1"), "{said}");
+    assert!(newest(&place.path("run")).is_none(), "{said}");
+    said
 }
 
 fn output(command: &mut Command) -> (Option<i32>, String) {
@@ -85,24 +99,20 @@ fn two_ranks_learn_what_one_process_learns_and_the_same_bits_again() {
     let place = Workplace::new();
     let bound = ["--set", "training.max_steps=16"];
     done(&mut place.train("alone", &bound));
-    for run in ["two", "again"] {
-        done(&mut ranks(&place, 2, run, &bound));
+    let shared = [&bound[..], &SHARED].concat();
+    for (run, arguments) in [("two", &bound[..]), ("again", &bound), ("shared", &shared)] {
+        done(&mut ranks(&place, 2, run, arguments));
     }
     assert_close(&place.path("alone"), &place.path("two"), 16);
-    let model = |run: &str| {
-        fs::read(
-            newest(&place.path(run))
-                .unwrap()
-                .1
-                .join("model.safetensors"),
-        )
-        .unwrap()
-    };
-    assert!(
-        model("two") == model("again"),
-        "the same layout came to other bits"
-    );
+    for file in ["model.safetensors", "optimizer.safetensors"] {
+        let kept = |run: &str| fs::read(newest(&place.path(run)).unwrap().1.join(file)).unwrap();
+        assert!(kept("two") == kept("again"), "{file}: other bits again");
+        assert!(kept("two") == kept("shared"), "{file}: other bits shared");
+    }
 }
+
+/// Each rank keeps its part of the moments alone.
+const SHARED: [&str; 2] = ["--set", "training.shard_optimizer=true"];
 
 #[test]
 fn two_ranks_one_process_and_four_ranks_continue_one_run() {
@@ -118,10 +128,12 @@ fn two_ranks_one_process_and_four_ranks_continue_one_run() {
         &place,
         4,
         "run",
-        &["--resume", "--set", "training.max_steps=15"],
+        &[&["--resume", "--set", "training.max_steps=15"][..], &SHARED].concat(),
     ));
-    done(&mut place.train("alone", &["--set", "training.max_steps=15"]));
-    assert_close(&place.path("alone"), &place.path("run"), 15);
+    // What four kept in parts, one goes on from.
+    done(&mut place.train("run", &["--resume", "--set", "training.max_steps=17"]));
+    done(&mut place.train("alone", &["--set", "training.max_steps=17"]));
+    assert_close(&place.path("alone"), &place.path("run"), 17);
 }
 
 /// Another MPI's launcher sets its variable, and this MPI sees one process.
@@ -141,30 +153,91 @@ fn the_launcher_of_another_mpi_is_refused() {
 }
 
 #[test]
-fn a_rank_with_another_configuration_is_named() {
+fn a_rank_with_another_configuration_program_or_text_is_named() {
     let place = Workplace::new();
-    let mut command = ranks(&place, 1, "run", &[]);
-    command
-        .args([":", "-n", "1"])
-        .arg(assert_cmd::cargo::cargo_bin!("loopos"))
-        .args([
-            "train",
-            "--config",
-            "config.json",
-            "--threads",
-            "1",
-            "--out",
-            "run",
-            "--set",
-            "training.learning_rate=0.5",
-        ]);
-    let (code, said) = output(&mut command);
-    assert_ne!(code, Some(0), "{said}");
-    assert!(
-        said.contains("rank 1") && said.contains("training.learning_rate"),
-        "{said}"
-    );
+    let said = unlike(&place, program(), &["--set", "training.learning_rate=0.5"]);
+    assert!(said.contains("training.learning_rate"), "{said}");
     assert!(!place.path("run").exists());
+    // A byte behind the end of a program changes nothing but its digest.
+    let (other, mut bytes) = (place.path("other"), fs::read(program()).unwrap());
+    bytes.push(0);
+    fs::copy(program(), &other).unwrap();
+    fs::write(&other, bytes).unwrap();
+    let said = unlike(&place, &other, &[]);
+    assert!(said.contains("its program (its SHA-256) is"), "{said}");
+    fs::create_dir(place.path("texts")).unwrap();
+    for document in fs::read_dir(place.path("text")).unwrap() {
+        let document = document.unwrap();
+        let mut text = fs::read_to_string(document.path()).unwrap();
+        text.push_str("its song");
+        fs::write(place.path("texts").join(document.file_name()), text).unwrap();
+    }
+    let said = unlike(&place, program(), &["--data", "texts"]);
+    assert!(said.contains("its text (its SHA-256) is"), "{said}");
+}
+
+/// The suite of several processes: one document, and a forecast from it.
+#[test]
+fn two_ranks_are_measured_in_one_document_that_a_forecast_is_made_from() {
+    let place = Workplace::new();
+    let bench = [
+        "bench",
+        "--suite",
+        "fleet",
+        "--quick",
+        "--config",
+        "config.json",
+        "--threads",
+        "1",
+        "--out",
+        "reports",
+    ];
+    // Measurements take turns by a lock among temporary files: here with nobody else's.
+    let alone = |command: &mut Command| done(command.env("TMPDIR", place.path("")));
+    alone(&mut started(&place, 2, &bench));
+    let folder = place.path("reports/latest");
+    let text = fs::read_to_string(folder.join("run.json")).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let members = run["fleet"].as_array().unwrap();
+    assert_eq!(members.len(), 2);
+    assert_ne!(members[0]["name"], members[1]["name"]);
+    let value = |name: &str| {
+        let metrics = run["metrics"].as_array().unwrap().iter();
+        let mut named = metrics.filter(|metric| metric["name"] == name);
+        named.next().unwrap_or_else(|| panic!("no {name}"))["value"].as_f64()
+    };
+    for name in [
+        "network.r2.t1.gbps",
+        "config.alone.r2.t1.step_seconds",
+        "config.weak.r2.t1.efficiency",
+        "config.strong.r2.t1.step_seconds",
+    ] {
+        let found = value(&format!("fleet.{name}"));
+        assert!(found.is_some_and(|value| value > 0.0), "{name}: {found:?}");
+    }
+    for picture in ["sums.svg", "ranks.svg"] {
+        assert!(folder.join(picture).exists(), "{picture}");
+    }
+    let latest = folder.to_str().unwrap();
+    let plan = [
+        "plan",
+        "--config",
+        "config.json",
+        "--network",
+        latest,
+        "--run",
+        latest,
+        "--hosts",
+        "2,4",
+        "--json",
+    ];
+    let (code, said) = output(&mut place.loopos(&plan));
+    assert_eq!(code, Some(0), "{said}");
+    let plan: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(plan["forecast"][1]["hosts"], 4);
+    let (code, said) = output(&mut place.loopos(&bench));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("mpirun -n 2"), "{said}");
 }
 
 /// The processes of the program that `mpirun` has started.

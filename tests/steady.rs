@@ -17,7 +17,7 @@ use loopos::parallel::Pool;
 use loopos::text::Tokens;
 use loopos::train::data::Cut;
 use loopos::train::guard::Guard;
-use loopos::train::{Batch, Dataset, Optimizer, Plan, Trainer};
+use loopos::train::{Batch, Dataset, Optimizer, Plan, Sharing, Trainer};
 
 /// The system's allocator, which counts how often it is asked.
 struct Counting;
@@ -72,6 +72,7 @@ fn plan(workers: usize, dropout: f32, recompute: bool) -> Plan {
         caches: Caches::default(),
         workers,
         switches: Switches::default(),
+        sharing: Sharing::default(),
     }
 }
 

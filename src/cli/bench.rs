@@ -5,6 +5,7 @@ mod experiment;
 mod folder;
 mod simulation;
 mod summary;
+mod together;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use clap::builder::PossibleValue;
 
 use super::interrupt::Interrupt;
 use super::outcome::{Exit, Failure, warn};
+use super::ranks::Ranks;
 use crate::measure::clock::Clock;
 use crate::measure::turn::{Error as TurnError, Turn};
 use crate::probe::Machine;
@@ -22,6 +24,7 @@ use crate::record::Run;
 use crate::suites::{Context, Effort, Experiment, Host, Recorder, SUITES, Suite};
 use crate::units::Seconds;
 pub(super) use document::Document;
+pub(super) use experiment::case_name;
 use folder::Folder;
 
 const EXAMPLES: &str = "\
@@ -33,8 +36,10 @@ Examples:
   loopos bench --suite matmul --threads 1           matrix products beside other libraries
   loopos bench --suite training --quick --counters simulate    cache misses without counters, by Valgrind
   loopos bench --suite training --set training.batch_size=64 --json > run.json
+  mpirun -n 2 loopos bench --suite fleet --quick    sums over processes, and training on all of them (needs --features mpi)
 
 Results: reports/runs/<id>/ with run.json, report.html and each picture as SVG; reports/latest/ is a copy of the newest.
+Started by mpirun or srun, all processes measure the suite at the same time, and rank 0 keeps what each found.
 Ctrl-C keeps what was measured until then. LOOPOS_ISA=avx512|avx512vl|avx2|scalar forces the instruction set.";
 
 /// A wait for another measurement that is worth a line: shorter ones nobody notices.
@@ -133,26 +138,41 @@ impl Arguments {
 
 /// Measures, writes the results, and says on stdout what was found.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let ranks = Ranks::join(None)?;
     let show = |(run, page): &Measured| print(arguments, run, page);
-    Ok(measure(arguments, &show)?.0)
+    let outcome = ranks.placed(|| measure(arguments, &ranks, &show));
+    // Who was stopped may have left the others waiting.
+    ranks.part(matches!(outcome, Ok((Exit::Done, _))));
+    Ok(outcome?.0)
 }
 
 /// Measures, writes the results, and shows them, also where a suite failed on the way: how it ended, the document and its page.
 pub(super) fn measure(
     arguments: &Arguments,
+    ranks: &Ranks,
     show: &dyn Fn(&Measured) -> anyhow::Result<()>,
 ) -> anyhow::Result<(Exit, Option<Measured>)> {
+    together::check(arguments, ranks)?;
     let machine = Machine::detect();
     let settings = experiment::settings(arguments, &machine)?;
     let document = Document::new(&machine, &arguments.suite, arguments.effort());
-    let folder = Folder::new(&arguments.out, &document.id)?;
+    // One process keeps what all found.
+    let folder = ranks
+        .is_first()
+        .then(|| Folder::new(&arguments.out, &document.id))
+        .transpose()?;
+    let discard = || folder.iter().for_each(Folder::discard);
     let experiment = experiment::prepare(arguments, settings, || document.elapsed())
-        .inspect_err(|_| folder.discard())?;
+        .inspect_err(|_| discard())?;
     let interrupt = Interrupt::install()?;
-    let turn = match take_turn(interrupt.stop()) {
-        Ok(turn) => Some(turn),
+    let turn = match ranks
+        .is_first_here()
+        .then(|| take_turn(interrupt.stop()))
+        .transpose()
+    {
+        Ok(turn) => turn,
         Err(TurnError::Abandoned { .. }) => {
-            folder.discard();
+            discard();
             return Ok((interrupt.exit(), None));
         }
         Err(error @ TurnError::Unusable { .. }) => {
@@ -164,12 +184,13 @@ pub(super) fn measure(
     let watcher = Watcher {
         stop: interrupt.stop(),
         document,
-        folder: &folder,
+        folder: folder.as_ref(),
         experiment: &experiment,
         begin: Instant::now(),
     };
     let mut context = Context::new(&machine, &experiment, &clock, &watcher);
-    if turn.is_none() {
+    context.companions = together::companions(ranks);
+    if turn.is_none() && ranks.is_first_here() {
         let text =
             "Another measurement may have run at the same time: the lock could not be taken.";
         context.recorder.note("method", text);
@@ -188,10 +209,11 @@ pub(super) fn measure(
         let text = "The user stopped the run: it holds what was measured until then.";
         context.recorder.note("limits", text);
     }
-    let measured = watcher.conclude(&context.recorder)?;
+    let measured = watcher.conclude(&context.recorder, ranks)?;
     measured.as_ref().map_or(Ok(()), show)?;
     outcome.map_err(Failure::failed)?;
     match (watcher.stopped(), measured) {
+        (false, None) if !ranks.is_first() => Ok((Exit::Done, None)),
         (true, measured) => Ok((interrupt.exit(), measured)),
         (false, Some(measured)) => Ok((Exit::Done, Some(measured))),
         (false, None) => Err(Failure::no_data("nothing could be measured").into()),
@@ -265,7 +287,8 @@ fn say(text: &str) {
 struct Watcher<'a> {
     stop: &'a AtomicBool,
     document: Document,
-    folder: &'a Folder,
+    /// None on a rank that keeps nothing.
+    folder: Option<&'a Folder>,
     experiment: &'a Experiment,
     begin: Instant,
 }
@@ -281,25 +304,27 @@ impl Watcher<'_> {
         format!("{}{left}", Seconds(elapsed.round()))
     }
 
-    /// Writes the page, if there is a number at all.
-    fn conclude(&self, recorder: &Recorder) -> anyhow::Result<Option<Measured>> {
-        let measured = recorder
-            .metrics()
-            .iter()
-            .any(|metric| metric.value.is_some());
-        if measured {
-            let run = self.document.run(recorder, self.experiment);
-            let page = self.folder.publish(&run)?;
+    /// Writes the page, if there is a number at all, with what other ranks found.
+    fn conclude(&self, recorder: &Recorder, ranks: &Ranks) -> anyhow::Result<Option<Measured>> {
+        let mut run = self.document.run(recorder, self.experiment);
+        run.fleet = together::members(ranks, &run)?;
+        let Some(folder) = self.folder else {
+            return Ok(None);
+        };
+        if run.metrics.iter().any(|metric| metric.value.is_some()) {
+            let page = folder.publish(&run)?;
             return Ok(Some((run, page)));
         }
-        self.folder.discard();
+        folder.discard();
         Ok(None)
     }
 }
 
 impl Host for Watcher<'_> {
     fn say(&self, text: &str) {
-        say(&format!("[{}] {text}", self.time()));
+        if self.folder.is_some() {
+            say(&format!("[{}] {text}", self.time()));
+        }
     }
 
     fn stopped(&self) -> bool {
@@ -307,7 +332,10 @@ impl Host for Watcher<'_> {
     }
 
     fn keep(&self, recorder: &Recorder) -> Result<(), String> {
+        let Some(folder) = self.folder else {
+            return Ok(());
+        };
         let run = self.document.run(recorder, self.experiment);
-        self.folder.keep(&run).map_err(|error| error.to_string())
+        folder.keep(&run).map_err(|error| error.to_string())
     }
 }

@@ -14,7 +14,7 @@ use super::text_source::{self, Text, Vocabulary, say};
 use super::trained::Trained;
 use super::workers::Workers;
 use crate::text::Tokens;
-use crate::train::{Batch, Optimizer, Plan, Trainer, tensor_file};
+use crate::train::{Batch, Optimizer, Plan, Sharing, Trainer, tensor_file};
 use crate::units::{Bytes, digits, grouped};
 
 const EXAMPLES: &str = "\
@@ -158,6 +158,7 @@ fn plan(arguments: &Arguments, trained: &Trained, workers: &Workers) -> Result<P
         caches: workers.caches,
         workers: workers.pool.cpus().len(),
         switches: crate::model::Switches::default(),
+        sharing: Sharing::default(),
     })
 }
 

@@ -12,6 +12,7 @@ mod eval;
 mod export;
 mod generate;
 mod history;
+mod plan;
 mod probe;
 mod report;
 mod simulate;
@@ -63,6 +64,8 @@ enum Command {
     Tune(tune::Arguments),
     /// Train the model of a configuration on a text
     Train(train::Arguments),
+    /// Tell how fast a configuration would train on more hosts than there are
+    Plan(plan::Arguments),
     /// Continue texts with a trained model
     Generate(generate::Arguments),
     /// Talk with a trained model
@@ -93,6 +96,7 @@ impl Command {
             Command::Bench(arguments) => bench::run(arguments),
             Command::Tune(arguments) => tune::run(arguments),
             Command::Train(arguments) => train::run(arguments),
+            Command::Plan(arguments) => plan::run(arguments),
             Command::Generate(arguments) => generate::run(arguments),
             Command::Chat(arguments) => chat::run(arguments),
             Command::Eval(arguments) => eval::run(arguments),

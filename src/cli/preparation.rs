@@ -30,7 +30,7 @@ use crate::train::run::{self, Events, Run, Settings};
 use crate::train::run_folder::{self, RunFolder, RunFolderError};
 use crate::train::state::{Identity, NO_TOKENIZER, State};
 use crate::train::task::Task;
-use crate::train::{Dataset, Optimizer, Plan, Trainer};
+use crate::train::{Dataset, Optimizer, Plan, Sharing, Trainer};
 use crate::units::{Bytes, grouped};
 use beginning::beginning;
 pub(crate) use beginning::sizes_of;
@@ -74,7 +74,13 @@ pub(crate) fn prepare(config: &Config, resume: bool, ranks: &Ranks) -> Result<Pr
     }
     let (process, processes) = ranks.place();
     let workers = Workers::among(config.training.threads, process, processes)?;
-    let plan = plan(config, &workers);
+    let plan = Plan {
+        sharing: Sharing {
+            ranks: ranks.count(),
+            optimizer: config.training.shard_optimizer,
+        },
+        ..plan(config, &workers)
+    };
     check_memory(config, &plan, &workers)?;
     let folder = ranks.is_first().then(|| lock(config)).transpose()?;
     match start(config, &workers, &plan, folder.as_ref(), resume, ranks) {
@@ -160,7 +166,7 @@ fn start(
         let [weights, ..] = trainer.restore(0);
         model.fill_grown(weights)?;
     }
-    together::join(ranks, &mut trainer, state.updates);
+    together::join(ranks, &mut trainer, state.updates)?;
     if let Some(folder) = folder {
         write_beside(folder, &state, tokenizer.as_ref())?;
     }
@@ -231,7 +237,10 @@ impl Prepared {
         let Some(peak) = roles.iter().map(|role| role.peak).sum::<Option<usize>>() else {
             return format!("{} planned", sum(planned));
         };
-        let each = roles.map(|role| format!("{} {}", role.role, sum(role.peak.unwrap_or(0))));
+        let each = roles
+            .iter()
+            .map(|role| format!("{} {}", role.role, sum(role.peak.unwrap_or(0))));
+        let each: Vec<_> = each.collect();
         format!(
             "{} of {} planned: {}",
             sum(peak),
@@ -313,6 +322,7 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
         caches: workers.caches,
         workers: workers.pool.cpus().len(),
         switches: Switches::default(),
+        sharing: Sharing::default(),
     }
 }
 
@@ -408,8 +418,8 @@ fn newest(folder: &RunFolder, resume: bool) -> Result<Option<Checkpoint>, Failur
 
 /// Room for all checkpoints that will be there at once: those kept and the one being written.
 fn check_space(plan: &Plan, keep: usize, folder: &RunFolder) -> Result<(), Failure> {
-    let memory = plan.memory();
-    let one = (memory.parameters + memory.moments) as u64;
+    // A checkpoint holds all moments, also where ranks share them.
+    let one = 3 * plan.memory().parameters as u64;
     let there = folder
         .checkpoints()
         .list()

@@ -6,9 +6,13 @@ mod roll_call;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::environment;
 use super::outcome::{self, Exit, Failure};
 use crate::fleet::{Farewell, Fleet, Lost, Watch};
-pub(crate) use roll_call::fingerprint;
+use crate::parallel;
+use crate::probe::Machine;
+use roll_call::Place;
+pub(crate) use roll_call::{fingerprint, own_part, program};
 
 /// A failed rank speaks after rank 0 had the time to: where both failed of the same, one is enough.
 const AFTER_YOU: Duration = Duration::from_millis(700);
@@ -22,8 +26,7 @@ pub(crate) struct Ranks {
 struct Together {
     fleet: Arc<Fleet>,
     watch: Watch,
-    /// Which of the processes that may use the same CPUs this is, and of how many.
-    place: (usize, usize),
+    place: Place,
     names: Vec<String>,
 }
 
@@ -35,6 +38,9 @@ impl Ranks {
     /// When this program cannot be one of several, was started by the launcher of another MPI, or does not reach the others.
     pub(crate) fn join(wanted: Option<usize>) -> Result<Ranks, Failure> {
         let Some(fleet) = launch::connect(wanted)? else {
+            if environment::launched().is_some() {
+                roll_call::warn_if_bound(&Machine::detect(), 1);
+            }
             return Ok(Ranks::default());
         };
         let (name, addresses) = launch::own_name_and_addresses();
@@ -80,7 +86,27 @@ impl Ranks {
     pub(crate) fn place(&self) -> (usize, usize) {
         self.together
             .as_ref()
-            .map_or((0, 1), |together| together.place)
+            .map_or((0, 1), |together| together.place.among)
+    }
+
+    /// Whether no rank before this one runs on the same system.
+    pub(crate) fn is_first_here(&self) -> bool {
+        let place = self.together.as_ref().map(|together| &together.place);
+        place.is_none_or(|place| place.is_first_here)
+    }
+
+    /// Does something on this process's share of the CPUs, and with threads that start there.
+    pub(crate) fn placed<R>(&self, f: impl FnOnce() -> R) -> R {
+        match &self.together {
+            Some(together) => parallel::placed(&together.place.cpus, f),
+            None => f(),
+        }
+    }
+
+    /// Each rank for people.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let together = self.together.as_ref();
+        together.map_or_else(Vec::new, |together| together.names.clone())
     }
 
     /// A rank for people.

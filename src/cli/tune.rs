@@ -8,6 +8,7 @@ use super::bench;
 use super::environment;
 use super::outcome::{Exit, Failure};
 use super::profile;
+use super::ranks::Ranks;
 use crate::config::Config;
 use crate::probe::Machine;
 use crate::record::{PROFILE_SCHEMA, Profile, Run, Series};
@@ -99,7 +100,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             out: arguments.reports.clone(),
         },
     );
-    let (exit, measured) = bench::measure(&bench, &|_| Ok(()))?;
+    let (exit, measured) = bench::measure(&bench, &Ranks::default(), &|_| Ok(()))?;
     let Some((run, page)) = measured else {
         return Ok(exit);
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::environment;
 use super::outcome::Failure;
-use crate::fleet::share;
+use super::ranks::own_part;
 use crate::kernels::Isa;
 use crate::kernels::gemm::Caches;
 use crate::model::{Compute, Switches};
@@ -45,12 +45,7 @@ impl Workers {
         let isa = environment::isa()?;
         let machine = Machine::detect();
         let cpus = machine.usable_cpus();
-        let mut own = share(cpus.len(), process, processes);
-        if own.is_empty() {
-            // More processes than CPUs: some share one.
-            own = process % cpus.len()..process % cpus.len() + 1;
-        }
-        let cpus = &cpus[own];
+        let cpus = own_part(&cpus, process, processes);
         let threads = threads.unwrap_or_else(|| machine.usable_threads().min(cpus.len()));
         if threads == 0 || threads > cpus.len() {
             let what = format!(

@@ -125,6 +125,10 @@ pub struct Training {
     /// quarter to a third more work; the results are the same to the bit.
     #[serde(default)]
     pub recompute: bool,
+    /// Whether each of several processes keeps and updates its part of AdamW's moments alone: less memory by their number, as many
+    /// bytes to exchange, and the same bits. One process keeps them all either way.
+    #[serde(default)]
+    pub shard_optimizer: bool,
     /// A step is left out where its loss is so many standard deviations (estimated by the median absolute deviation) above the
     /// median of the newest losses; `null` leaves out only what is not finite.
     #[serde(default = "spike_sigmas")]

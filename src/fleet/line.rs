@@ -110,6 +110,14 @@ impl Fleet {
         })
     }
 
+    /// The same for as many values as there are, as many on every rank.
+    pub fn sum_all(&self, mut values: Vec<f64>) -> Vec<f64> {
+        self.ask(move |ranks| {
+            ranks.sum_exactly(&mut values);
+            values
+        })
+    }
+
     /// What every rank says, by rank.
     pub fn tell(&self, bytes: Vec<u8>) -> Vec<Vec<u8>> {
         self.ask(move |ranks| ranks.tell(&bytes))

@@ -8,7 +8,6 @@ use std::thread::{sleep, yield_now};
 use std::time::Duration;
 
 use mpi::Threading;
-use mpi::collective::SystemOperation;
 use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
 use mpi::request::{Request, Scope, scope};
@@ -40,7 +39,7 @@ pub enum MpiError {
 /// The world that this process was started in.
 pub struct Mpi {
     world: SimpleCommunicator,
-    /// What sums are received in.
+    /// What others' blocks are received in.
     spare: Vec<f32>,
     /// Finalizes MPI when it is dropped: last.
     _universe: Universe,
@@ -125,41 +124,30 @@ impl Ranks for Mpi {
         starts.iter().zip(&lengths).map(of_rank).collect()
     }
 
-    fn sum(&mut self, values: &mut Vec<f32>) {
+    fn sum_own(&mut self, values: &mut [f32]) {
+        let block = self.block(values.len());
         self.spare.resize(values.len(), 0.0);
-        let (own, sums) = (&values[..], &mut self.spare[..]);
-        let operation = SystemOperation::sum();
-        scope(|scope| {
-            wait(
-                self.world
-                    .immediate_all_reduce_into(scope, own, sums, operation),
-            )
-        });
-        std::mem::swap(values, &mut self.spare);
+        let (own, blocks) = (&values[..], &mut self.spare[..]);
+        // By pieces that everybody adds up alike: what a library's reduction adds first, depends on library, size and number of ranks.
+        scope(|scope| wait(self.world.immediate_all_to_all_into(scope, own, blocks)));
+        let mut blocks = self.spare.chunks_exact(block.len().max(1));
+        let sums = &mut values[block];
+        if let Some(first) = blocks.next() {
+            sums.copy_from_slice(first);
+        }
+        for of_rank in blocks {
+            for (sum, value) in sums.iter_mut().zip(of_rank) {
+                *sum += value;
+            }
+        }
     }
 
-    fn sum_own(&mut self, values: &[f32]) -> Vec<f32> {
-        let mut own = vec![0.0; values.len() / self.size()];
-        let operation = SystemOperation::sum();
-        scope(|scope| {
-            let sums = &mut own[..];
-            wait(
-                self.world
-                    .immediate_reduce_scatter_block_into(scope, values, sums, operation),
-            );
-        });
-        own
-    }
-
-    fn gather(&mut self, own: &[f32]) -> Vec<f32> {
-        let mut all = vec![0.0; own.len() * self.size()];
-        scope(|scope| {
-            wait(
-                self.world
-                    .immediate_all_gather_into(scope, own, &mut all[..]),
-            )
-        });
-        all
+    fn gather(&mut self, values: &mut [f32]) {
+        let block = self.block(values.len());
+        self.spare.clear();
+        self.spare.extend_from_slice(&values[block]);
+        let own = &self.spare[..];
+        scope(|scope| wait(self.world.immediate_all_gather_into(scope, own, values)));
     }
 
     fn spread(&mut self, values: &mut [f32]) {

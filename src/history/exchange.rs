@@ -110,6 +110,7 @@ fn head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
         metrics: Vec::new(),
         series: Vec::new(),
         notes: Vec::new(),
+        fleet: Vec::new(),
     };
     Ok(Head {
         id: row.get(0)?,

@@ -52,6 +52,7 @@ pub(super) fn run(number: usize, fingerprint: &str, value: Option<f64>) -> Run {
         ],
         series: Vec::new(),
         notes: Vec::new(),
+        fleet: Vec::new(),
     }
 }
 

@@ -55,6 +55,21 @@ pub struct Run {
     pub series: Vec<Series>,
     /// What a reader must know to believe the numbers: conditions, refusals, fallbacks.
     pub notes: Vec<Note>,
+    /// Every process of a run by several, that of the document first; empty where there was one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fleet: Vec<Member>,
+}
+
+/// One of several processes that measured the same at the same time.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Member {
+    /// Its host and process.
+    pub name: String,
+    /// Where it ran.
+    pub machine: Summary,
+    /// What it found; those of the first are the document's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
 }
 
 /// Where a number comes from.

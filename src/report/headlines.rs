@@ -6,7 +6,7 @@ use super::charts::generation::speeds;
 use super::contests::{Contest, contests, ends, peer};
 use super::values::{self, many, quantity};
 use super::view::{View, at_threads};
-use crate::record::Run;
+use crate::record::{Metric, Run};
 use crate::units::{Ratio, digits};
 
 /// The product that stands for all, where it was measured; else the largest that was.
@@ -31,11 +31,55 @@ pub struct Headline {
 pub fn headlines(run: &Run) -> Vec<Headline> {
     let view = View::new(run, None);
     [
-        generation, matmul, batched, simd, scaling, tuning, memory, frequency,
+        generation, matmul, batched, simd, scaling, tuning, memory, frequency, fleet,
     ]
     .into_iter()
     .filter_map(|suite| suite(&view))
     .collect()
+}
+
+/// What training on all ranks gains, and how fast they add up.
+fn fleet(view: &View<'_>) -> Option<Headline> {
+    let under = view.metrics_under("fleet.");
+    let of = |part: &str, end: &str| {
+        let is_it = |metric: &&&Metric| metric.name.contains(part) && metric.name.ends_with(end);
+        values::known(under.iter().find(is_it)?.value)
+    };
+    let ranks = view.run.fleet.len();
+    let weak = of(&format!(".weak.r{ranks}."), ".efficiency")?;
+    let gbps = of("fleet.network.", ".gbps");
+    let strong = of(&format!(".strong.r{ranks}."), ".efficiency");
+    let pairs = [
+        (
+            "one batch shared",
+            strong.map(|share| Ratio(share).to_string()),
+        ),
+        ("bytes of a sum", gbps.map(|gbps| quantity(gbps, "GB/s"))),
+    ];
+    let pairs: Vec<_> = pairs
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect();
+    let named: Vec<_> = pairs
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    let ranks = many(ranks, "rank");
+    Some(Headline {
+        suite: "fleet",
+        title: "Several processes",
+        big: (
+            Ratio(weak).to_string(),
+            format!("of the speed of {ranks} that need not wait"),
+        ),
+        line: [
+            vec![format!("efficiency {} on {ranks}", Ratio(weak))],
+            named,
+        ]
+        .concat()
+        .join(", "),
+        pairs,
+    })
 }
 
 /// From the slowest to the fastest size, and how many falls there are between neighbours.
@@ -442,7 +486,8 @@ mod tests {
                 "scaling",
                 "tuning",
                 "memory",
-                "frequency"
+                "frequency",
+                "fleet"
             ]
         );
         let line = "on 2 threads, 80.0 % of the speed of reading the weights; 16 at once";
@@ -456,6 +501,10 @@ mod tests {
             (&all[3], "512 MiB on 2 threads"),
             (&all[6], "a load, 4 KB pages"),
             (&all[7], "9.0 % lost to licence"),
+            (
+                &all[8],
+                "efficiency 93.0 % on 4 ranks, one batch shared 61.0 %",
+            ),
         ] {
             assert!(headline.line.contains(part), "{part}: {}", headline.line);
         }

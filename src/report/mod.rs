@@ -91,6 +91,7 @@ pub fn topology(machine: &Machine) -> Result<String, String> {
         metrics: Vec::new(),
         series: Vec::new(),
         notes: Vec::new(),
+        fleet: Vec::new(),
     };
     let chart = charts::topology::CHART;
     let drawn = chart.drawn(&view::View::new(&run, None))?;

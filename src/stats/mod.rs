@@ -8,6 +8,7 @@ pub mod change_points;
 pub mod compare;
 pub mod effect;
 pub mod fits;
+pub mod forecast;
 pub mod holm;
 pub mod outliers;
 pub mod recurrence;

@@ -2,6 +2,9 @@
 
 use super::summary::quantile;
 
+/// So many times as long as others is slow.
+const STRAGGLES: f64 = 1.15;
+
 /// Where a sample lies against the fences.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Label {
@@ -44,9 +47,35 @@ pub fn count(samples: &[f64]) -> usize {
         .count()
 }
 
+/// Of several that do the same at the same time, those that take clearly longer than the faster half: which, and how many times as long
+/// as the median of that half. They need not be outliers of a distribution: all wait for the slowest.
+pub fn stragglers(seconds: &[f64]) -> Vec<(usize, f64)> {
+    let Some(mut sorted) = super::summary::sorted(seconds) else {
+        return Vec::new();
+    };
+    sorted.truncate(seconds.len().div_ceil(2));
+    let usual = super::summary::quantile_of_sorted(&sorted, 0.5);
+    let ratios = seconds.iter().map(|seconds| seconds / usual).enumerate();
+    ratios.filter(|(_, ratio)| *ratio > STRAGGLES).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_slower_than_the_faster_half_is_named() {
+        assert_eq!(stragglers(&[1.0, 1.1]), []);
+        assert_eq!(stragglers(&[2.0, 1.0]), [(0, 2.0)]);
+        assert_eq!(stragglers(&[1.0, 1.0, 1.5, 1.02]), [(2, 1.5)]);
+        // Most of them slow: the others show it.
+        assert_eq!(
+            stragglers(&[3.0, 1.0, 3.0, 1.0, 3.0]),
+            [(0, 3.0), (2, 3.0), (4, 3.0)]
+        );
+        assert_eq!(stragglers(&[]), []);
+        assert_eq!(stragglers(&[1.0, f64::NAN]), []);
+    }
 
     #[test]
     fn fences_are_one_and_a_half_and_three_ranges_away() {

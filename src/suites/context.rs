@@ -1,5 +1,6 @@
 //! What a suite is given: the machine, the experiment, the clock, threads, and a host that watches.
 
+use super::fleet::Companions;
 use super::{Lesson, Recorder, SuiteError};
 use crate::kernels::Isa;
 use crate::kernels::gemm::Caches;
@@ -118,6 +119,8 @@ pub struct Context<'a> {
     pub experiment: &'a Experiment,
     /// The clock of every measurement.
     pub clock: &'a Clock,
+    /// The other processes that measure the same at the same time, where there are any.
+    pub companions: Option<Companions>,
     /// What was found so far.
     pub recorder: Recorder,
     host: &'a dyn Host,
@@ -139,6 +142,7 @@ impl<'a> Context<'a> {
             machine,
             experiment,
             clock,
+            companions: None,
             recorder: Recorder::default(),
             host,
             begin,

@@ -8,6 +8,7 @@ pub mod batched;
 mod ceilings;
 mod contest;
 mod context;
+pub mod fleet;
 mod frequency;
 mod generation;
 mod known_work;
@@ -66,6 +67,7 @@ pub const SUITES: &[&dyn Suite] = &[
     &simd::Simd,
     &memory::Memory,
     &frequency::Frequency,
+    &fleet::Fleet,
 ];
 
 /// The suite of that id.

@@ -125,6 +125,18 @@ quantities! {
     RELATIVE_DIFFERENCE = "relative_difference", "ratio", Lower;
     /// Speed-up over the number of threads.
     THREAD_EFFICIENCY = "thread_efficiency", "ratio", Higher;
+    /// Time of a message of no bytes.
+    LATENCY_SECONDS = "latency_seconds", "seconds", Lower;
+    /// How far a fitted law is from what it was fitted to.
+    FIT_ERROR = "fit_error", "ratio", Lower;
+    /// Speed of several processes over that of as many that compute alone.
+    EFFICIENCY = "efficiency", "ratio", Higher;
+    /// Part of a step that waits for other processes.
+    COMMUNICATION_SHARE = "communication_share", "ratio", Lower;
+    /// Part of what computing could hide that it does.
+    OVERLAP = "overlap", "ratio", Higher;
+    /// A forecast over what was measured, less one.
+    PREDICTION_ERROR = "prediction_error", "ratio", Neither;
     /// Training loss.
     LOSS = "loss", "nats", Lower;
     /// Loss on text that was not trained on.

@@ -6,7 +6,7 @@ use crate::kernels::gemm::Caches;
 use crate::model::{Shape, Switches};
 use crate::text::Tokens;
 use crate::train::data::Cut;
-use crate::train::{Optimizer, Plan};
+use crate::train::{Optimizer, Plan, Sharing};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
@@ -59,6 +59,7 @@ pub(super) fn tiny(batch: usize, micro_batch: usize) -> Case {
         caches: Caches::default(),
         workers: 1,
         switches: Switches::default(),
+        sharing: Sharing::default(),
     };
     let documents: Vec<Vec<u32>> = (0..20)
         .map(|document| (0..200).map(|place| (document + 3 * place) % 63).collect())

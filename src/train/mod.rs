@@ -8,6 +8,7 @@ pub mod posttraining;
 pub mod schedule;
 pub mod task;
 
+mod cut;
 pub mod exchange;
 pub mod objective;
 mod optimizer;
@@ -30,5 +31,5 @@ pub mod tensor_file;
 pub mod trace;
 
 pub use data::{Batch, Dataset};
-pub use plan::{MemoryPlan, Optimizer, Plan, RoleMemory};
+pub use plan::{MemoryPlan, Optimizer, Plan, RoleMemory, Sharing};
 pub use trainer::{StepReport, Trainer, TrainerError};

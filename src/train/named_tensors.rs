@@ -1,7 +1,9 @@
 //! Parameters and moments as the named tensors of a file.
 
+use std::ops::Range;
+
 use super::tensor_file::{Tensor, TensorMut};
-use crate::model::Parameters;
+use crate::model::{Layout, Parameters};
 
 /// Before the names of AdamW's first moments.
 pub const FIRST: &str = "m.";
@@ -11,10 +13,19 @@ pub const SECOND: &str = "v.";
 
 /// Every tensor, its name after `prefix`.
 pub fn tensors<'a>(values: &'a Parameters, prefix: &str) -> Vec<Tensor<'a>> {
-    let named = values.tensors().map(|(info, values)| Tensor {
+    tensors_at(&values.layout, prefix, |range| values.at(range))
+}
+
+/// The same of values that lie elsewhere, where `at` says.
+pub(super) fn tensors_at<'a>(
+    layout: &'a Layout,
+    prefix: &str,
+    at: impl Fn(&Range<usize>) -> &'a [f32],
+) -> Vec<Tensor<'a>> {
+    let named = layout.tensors.iter().map(|info| Tensor {
         name: format!("{prefix}{}", info.name),
         dims: &info.dims,
-        values,
+        values: at(&info.range),
     });
     named.collect()
 }
@@ -42,7 +53,7 @@ pub fn tensors_mut<'a>(values: &'a mut Parameters, prefix: &str) -> Vec<TensorMu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Layout, Shape};
+    use crate::model::Shape;
     use crate::tensor::Arena;
 
     #[test]

@@ -1,5 +1,7 @@
 //! Clipping by the global norm, then AdamW over every tensor.
 
+use std::ops::Range;
+
 use super::plan::Optimizer;
 use crate::{
     kernels::{
@@ -13,44 +15,73 @@ use crate::{
 /// Values of one task: large enough to start, small enough to share out.
 const GRAIN: usize = 1 << 16;
 
-/// The norm of all gradients together. Parts are summed in f64 in a fixed order, so it does not depend on the threads.
-pub(super) fn global_norm(
+/// Values whose squares are added up together, and the rank that they are a part of.
+pub(super) type Grain = (usize, Range<usize>);
+
+/// The parts of a region, each with its rank, cut into grains. Whoever has the same parts has the same norm, to the bit.
+pub(super) fn grains(parts: impl Iterator<Item = Grain>) -> Vec<Grain> {
+    parts
+        .flat_map(|(rank, part)| {
+            let starts = part.clone().step_by(GRAIN);
+            starts.map(move |start| (rank, start..(start + GRAIN).min(part.end)))
+        })
+        .collect()
+}
+
+/// The sum of squares of each grain, in f64 in a fixed order, so that it does not depend on the threads; 0 for the grains of other ranks
+/// than `only`, where one is named.
+pub(super) fn squares(
     compute: &Compute<'_>,
     gradients: &Parameters,
+    grains: &[Grain],
+    only: Option<usize>,
     partial: &mut Vec<f64>,
     observer: &mut dyn Observer,
-) -> f64 {
+) {
     let values = &gradients.values;
     observer.enter(Operator::Clip, Pass::Optimizer);
-    partial.resize(values.len().div_ceil(GRAIN), 0.0);
+    partial.resize(grains.len(), 0.0);
     for_parts(
         compute.team,
         [Parts::new(&mut partial[..], 1)],
-        |part, [sum]| {
-            let end = ((part + 1) * GRAIN).min(values.len());
-            sum[0] = sum_of_squares(compute.isa, &values[part * GRAIN..end]);
+        |index, [sum]| {
+            let (rank, range) = &grains[index];
+            sum[0] = match only {
+                Some(own) if own != *rank => 0.0,
+                _ => sum_of_squares(compute.isa, &values[range.clone()]),
+            };
         },
     );
+    let is_read = |(rank, _): &&Grain| only.is_none_or(|own| own == *rank);
+    let read = grains.iter().filter(is_read).map(|(_, range)| range.len());
     observer.leave(
         Operator::Clip,
         Pass::Optimizer,
-        Cost::elementwise(values.len(), 2.0, 1.0, 0.0),
+        Cost::elementwise(read.sum(), 2.0, 1.0, 0.0),
     );
-    partial.iter().sum::<f64>().sqrt()
 }
 
-/// One update of every tensor; gradients are cleared. `count` is 1 in the first update, `norm` that of the gradients.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "an update has this many parts, and each is named"
-)]
+/// Values that are updated together.
+pub(super) struct Part<'a> {
+    /// Where they lie in the region.
+    pub(super) range: Range<usize>,
+    /// The region of the weights.
+    pub(super) weights: &'a mut Parameters,
+    /// That of their gradients.
+    pub(super) gradients: &'a mut Parameters,
+    /// First and second moments of this range alone.
+    pub(super) moments: [&'a mut [f32]; 2],
+}
+
+/// One update of every tensor, as far as it lies in the part; gradients are cleared. `count` is 1 in the first update, `norm` that of the
+/// gradients of all parts.
 pub(super) fn update(
     compute: &Compute<'_>,
     optimizer: &Optimizer,
     learning_rate: f32,
     count: u64,
     norm: f64,
-    [parameters, gradients, first, second]: [&mut Parameters; 4],
+    part: Part<'_>,
     observer: &mut dyn Observer,
 ) {
     observer.enter(Operator::Adamw, Pass::Optimizer);
@@ -59,7 +90,19 @@ pub(super) fn update(
         Some(limit) => (f64::from(limit) / (norm + 1e-6)).min(1.0) as f32,
         None => 1.0,
     };
-    for tensor in &parameters.layout.tensors {
+    let Part {
+        range: whole,
+        weights,
+        gradients,
+        moments: [first, second],
+    } = part;
+    let Parameters { layout, values } = weights;
+    for tensor in &layout.tensors {
+        let start = tensor.range.start.max(whole.start);
+        let end = tensor.range.end.min(whole.end);
+        if start >= end {
+            continue;
+        }
         let step = AdamwStep {
             learning_rate,
             beta1: optimizer.beta1,
@@ -73,17 +116,18 @@ pub(super) fn update(
             count,
             gradient_scale,
         };
+        let own = start - whole.start..end - whole.start;
         let all = [
-            &mut parameters.values,
-            &mut gradients.values,
-            &mut first.values,
-            &mut second.values,
+            &mut values[start..end],
+            &mut gradients.values[start..end],
+            &mut first[own.clone()],
+            &mut second[own],
         ];
-        let parts = all.map(|values| Parts::new(&mut values[tensor.range.clone()], GRAIN));
+        let parts = all.map(|values| Parts::new(values, GRAIN));
         for_parts(compute.team, parts, |_, [p, g, m, v]| {
             adamw(compute.isa, step, p, g, m, v)
         });
     }
-    let cost = Cost::elementwise(parameters.values.len(), 13.0, 4.0, 4.0);
+    let cost = Cost::elementwise(whole.len(), 13.0, 4.0, 4.0);
     observer.leave(Operator::Adamw, Pass::Optimizer, cost);
 }

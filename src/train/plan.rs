@@ -1,5 +1,6 @@
 //! What a training run needs, decided before its first step: sizes, threads, and memory by role.
 
+use super::cut::Cut;
 use crate::{
     kernels::{Isa, gemm::Caches},
     model::{ActivationsPlan, Layout, Packed, Shape, Switches},
@@ -32,6 +33,25 @@ impl Default for Optimizer {
     }
 }
 
+/// How a step is shared among processes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sharing {
+    /// How many there are.
+    pub ranks: usize,
+    /// Each keeps and updates its part of the optimizer's moments alone.
+    pub optimizer: bool,
+}
+
+impl Default for Sharing {
+    /// One process.
+    fn default() -> Sharing {
+        Sharing {
+            ranks: 1,
+            optimizer: false,
+        }
+    }
+}
+
 /// A run's sizes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
@@ -58,6 +78,8 @@ pub struct Plan {
     pub workers: usize,
     /// What of the optimizations is on: all, unless someone measures what they are worth.
     pub switches: Switches,
+    /// The other processes.
+    pub sharing: Sharing,
 }
 
 /// Bytes of each role, planned before the first step and taken at once.
@@ -75,6 +97,8 @@ pub struct MemoryPlan {
     pub activations: usize,
     /// Buffers that hold nothing between operators.
     pub scratch: usize,
+    /// Gradients on their way to and from other processes: a copy of all, and room to receive the largest bucket.
+    pub exchange: usize,
 }
 
 impl MemoryPlan {
@@ -83,16 +107,20 @@ impl MemoryPlan {
         self.roles().into_iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Each role by name.
-    pub fn roles(&self) -> [(&'static str, usize); 6] {
-        [
+    /// Each role by name; those of a process among others where there are any.
+    pub fn roles(&self) -> Vec<(&'static str, usize)> {
+        let mut roles = vec![
             ("parameters", self.parameters),
             ("gradients", self.gradients),
             ("moments", self.moments),
             ("panels", self.panels),
             ("activations", self.activations),
             ("workspace", self.scratch),
-        ]
+        ];
+        if self.exchange > 0 {
+            roles.push(("exchange", self.exchange));
+        }
+        roles
     }
 }
 
@@ -166,15 +194,26 @@ impl Plan {
     /// Bytes of each role.
     pub fn memory(&self) -> MemoryPlan {
         let values = size_of::<f32>();
-        let parameters = Layout::new(&self.shape).len * values;
+        let layout = Layout::new(&self.shape);
+        let parameters = layout.len * values;
+        let Sharing { ranks, optimizer } = self.sharing;
+        let cut = Cut::new(&layout, ranks);
+        let (all, largest) = match ranks {
+            1 => (0, 0),
+            _ => cut.message_lens(),
+        };
         let activations = self.activations();
         MemoryPlan {
             parameters,
             gradients: parameters,
-            moments: 2 * parameters,
+            moments: match optimizer && ranks > 1 {
+                true => 2 * cut.own_len() * values,
+                false => 2 * parameters,
+            },
             panels: Packed::len(self.isa, &self.shape) * values,
             activations: activations.activations_len() * values,
             scratch: activations.scratch_len() * values,
+            exchange: (all + largest) * values,
         }
     }
 

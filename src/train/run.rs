@@ -10,7 +10,7 @@ use super::checkpoint::{Checkpoint, CheckpointError};
 use super::data::spread;
 use super::guard::Guard;
 use super::metrics_log::{MetricsLog, StepRecord, ValidationRecord};
-use super::named_tensors::{FIRST, SECOND, tensors, tensors_mut};
+use super::named_tensors::{FIRST, SECOND, tensors_mut};
 use super::run_folder::RunFolder;
 use super::schedule::Schedule;
 use super::state::State;
@@ -277,13 +277,11 @@ impl Run<'_> {
     /// The checkpoint, where this process keeps any.
     fn save(&mut self) -> Result<Option<PathBuf>, RunError> {
         self.agree()?;
+        let [weights, moments] = self.trainer.tensors();
         let Some(folder) = self.folder else {
             return Ok(None);
         };
         let checkpoints = folder.checkpoints();
-        let weights = tensors(self.trainer.parameters(), "");
-        let [first, second] = self.trainer.moments();
-        let moments = [tensors(first, FIRST), tensors(second, SECOND)].concat();
         let path = checkpoints.save(
             &self.state,
             &weights,

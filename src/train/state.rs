@@ -17,6 +17,7 @@ const FREE: &[&str] = &[
     "training.max_skips",
     "training.micro_batch",
     "training.recompute",
+    "training.shard_optimizer",
     "training.threads",
     "training.validation_every",
     "training.validation_batches",

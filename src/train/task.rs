@@ -107,6 +107,7 @@ impl Task for NextToken {
             self.figures.extend([
                 ("summing_seconds", spent.summing.as_secs_f64()),
                 ("waiting_seconds", spent.waiting.as_secs_f64()),
+                ("gathering_seconds", spent.gathering.as_secs_f64()),
             ]);
         }
         report

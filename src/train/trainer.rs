@@ -1,6 +1,9 @@
 //! One optimizer step: micro-batches forward and backward, then clipping and AdamW.
 
+mod memory;
+mod moments;
 mod together;
+mod update;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,8 +13,8 @@ use super::{
     exchange::Exchange,
     guard::Skip,
     objective::{Found, Objective, TokenBuffers},
-    optimizer::{global_norm, update},
-    plan::{Plan, RoleMemory},
+    optimizer::{Grain, grains},
+    plan::Plan,
 };
 use crate::{
     kernels::Team,
@@ -22,6 +25,8 @@ use crate::{
     parallel::Pool,
     tensor::{Arena, ArenaError},
 };
+
+use moments::Moments;
 
 /// What a step found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,13 +61,14 @@ pub struct Trainer {
     gradients: Parameters,
     /// The gradients hold something that no update has consumed: they are cleared before the next ones are added up.
     unspent: bool,
-    first: Parameters,
-    second: Parameters,
+    moments: Moments,
     packed: Packed,
     /// What the panels hold: the weights before this many updates, and whether for the backward pass too.
     packed_at: Option<(u64, bool)>,
     activations: Activations,
     scratch: Scratch,
+    /// How the squares of the gradients are added up, and what each grain came to.
+    grains: Vec<Grain>,
     partial: Vec<f64>,
     /// What a micro-batch says of its tokens; empty unless an objective asks.
     tokens: TokenBuffers,
@@ -73,7 +79,7 @@ pub struct Trainer {
     /// The memory that the parts above lie in, by role.
     arenas: Vec<(&'static str, Arena)>,
     /// Most bytes of each role that were seen in memory.
-    peaks: [Option<usize>; 6],
+    peaks: Vec<usize>,
 }
 
 impl Trainer {
@@ -103,39 +109,19 @@ impl Trainer {
             parameters,
             gradients,
             unspent: false,
-            first,
-            second,
+            moments: Moments::Whole([first, second]),
             packed: Packed::new(isa, shape, &mut panels, plan.switches),
             packed_at: None,
             activations: sizes.activations(&mut activations),
             scratch: sizes.scratch(&mut scratch),
+            grains: grains(std::iter::once((0, 0..layout.len))),
             partial: Vec::new(),
             tokens: TokenBuffers::default(),
             seed,
             updates: 0,
             exchange: None,
             arenas,
-            peaks: [None; 6],
-        })
-    }
-
-    /// The memory of each role: planned, in use now, and at most. Some system calls; not for every step.
-    pub fn memory(&mut self) -> [RoleMemory; 6] {
-        let (arenas, mut peaks) = (&self.arenas, self.peaks.iter_mut());
-        self.plan.memory().roles().map(|(role, planned)| {
-            let of_role = arenas.iter().filter(|(of, _)| *of == role);
-            let used = of_role.map(|(_, arena)| arena.resident_bytes()).sum();
-            let mut peak = used;
-            if let Some(before) = peaks.next() {
-                *before = (*before).max(used);
-                peak = *before;
-            }
-            RoleMemory {
-                role,
-                planned,
-                used,
-                peak,
-            }
+            peaks: Vec::new(),
         })
     }
 
@@ -168,11 +154,6 @@ impl Trainer {
         &self.parameters
     }
 
-    /// AdamW's moments, first and second.
-    pub fn moments(&self) -> [&Parameters; 2] {
-        [&self.first, &self.second]
-    }
-
     /// Gradients of the last [`Trainer::gradient`].
     pub fn gradients(&self) -> &Parameters {
         &self.gradients
@@ -181,13 +162,6 @@ impl Trainer {
     /// Updates made so far.
     pub fn updates(&self) -> u64 {
         self.updates
-    }
-
-    /// Weights and both moments, to be overwritten from a checkpoint of `updates` updates.
-    pub fn restore(&mut self, updates: u64) -> [&mut Parameters; 3] {
-        self.updates = updates;
-        self.packed_at = None;
-        [&mut self.parameters, &mut self.first, &mut self.second]
     }
 
     /// One optimizer step on `batch` at this learning rate. Where loss or gradient is not finite, nothing is updated.
@@ -235,49 +209,6 @@ impl Trainer {
             learning_rate,
             observer,
         )
-    }
-
-    fn update(
-        &mut self,
-        limit: f64,
-        batch: &Batch,
-        objective: Option<&mut dyn Objective>,
-        learning_rate: f32,
-        observer: &mut dyn Observer,
-    ) -> StepReport {
-        let pool = Arc::clone(&self.pool);
-        pool.assemble(|| {
-            let loss = self.accumulate(batch, objective, observer);
-            let compute = compute(&self.plan, &*pool);
-            let grad_norm = global_norm(&compute, &self.gradients, &mut self.partial, observer);
-            let skipped = Skip::judge(loss, grad_norm, limit);
-            if skipped.is_none() {
-                self.updates += 1;
-                let tensors = [
-                    &mut self.parameters,
-                    &mut self.gradients,
-                    &mut self.first,
-                    &mut self.second,
-                ];
-                let optimizer = &self.plan.optimizer;
-                update(
-                    &compute,
-                    optimizer,
-                    learning_rate,
-                    self.updates,
-                    grad_norm,
-                    tensors,
-                    observer,
-                );
-                self.unspent = false;
-            }
-            StepReport {
-                loss,
-                grad_norm,
-                tokens: batch.inputs.len(),
-                skipped,
-            }
-        })
     }
 
     /// The mean loss of `batch`, and its gradient in [`Trainer::gradients`], without an update; dropout is that of the next step.

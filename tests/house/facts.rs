@@ -26,7 +26,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
         "suites",
         &[
             "probe", "measure", "stats", "kernels", "tensor", "parallel", "model", "train", "text",
-            "config", "record", "atomic", "units",
+            "fleet", "config", "record", "atomic", "units",
         ],
     ),
     ("report", &["record", "stats", "atomic", "units"]),

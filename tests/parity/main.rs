@@ -15,7 +15,7 @@ use loopos::kernels::{Isa, Solo};
 use loopos::model::{Compute, KvCache, Packed, Parameters, Switches, Unobserved, Weights};
 use loopos::parallel::Pool;
 use loopos::tensor::Arena;
-use loopos::train::{Optimizer, Plan, Trainer};
+use loopos::train::{Optimizer, Plan, Sharing, Trainer};
 
 /// Largest relative errors: of logits and losses, and of gradients and weights.
 const OUTPUT: f64 = 1e-5;
@@ -122,6 +122,7 @@ fn trainer(fixture: &Fixture, setting: Setting) -> Trainer {
         caches: Caches::default(),
         workers: setting.workers,
         switches: Switches::default(),
+        sharing: Sharing::default(),
     };
     let cpus: Vec<usize> = (0..setting.workers).collect();
     let pool = Arc::new(Pool::new(&cpus).expect("threads"));

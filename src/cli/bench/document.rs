@@ -90,6 +90,7 @@ impl Document {
             metrics: recorder.metrics().to_vec(),
             series: recorder.series().to_vec(),
             notes: recorder.notes().to_vec(),
+            fleet: Vec::new(),
         }
     }
 }

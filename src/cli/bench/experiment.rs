@@ -227,7 +227,7 @@ fn configs(arguments: &Arguments) -> Result<Vec<(String, Config)>, Failure> {
 }
 
 /// The file's stem, in the letters that a part of a metric's name may have.
-fn case_name(name: &str) -> String {
+pub(in crate::cli) fn case_name(name: &str) -> String {
     let stem = std::path::Path::new(name)
         .file_stem()
         .and_then(|stem| stem.to_str())

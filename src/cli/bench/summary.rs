@@ -404,6 +404,7 @@ mod tests {
             metrics: recorder.metrics().to_vec(),
             series: Vec::new(),
             notes: Vec::new(),
+            fleet: Vec::new(),
         }
     }
 

@@ -80,16 +80,22 @@ pub(super) fn state(ranks: &Ranks, own: State) -> Result<State, Failure> {
 }
 
 /// Gives the trainer of every rank the weights and moments of rank 0's, and has it share batches from now on.
-pub(super) fn join(ranks: &Ranks, trainer: &mut Trainer, updates: u64) {
+///
+/// # Errors
+/// When there is no memory for its part of the moments.
+pub(super) fn join(ranks: &Ranks, trainer: &mut Trainer, updates: u64) -> Result<(), Failure> {
     let Some(fleet) = ranks.fleet() else {
-        return;
+        return Ok(());
     };
+    let is_shared = trainer.plan().sharing.optimizer;
     let [weights, first, second] = trainer.restore(updates);
     fleet.spread(&mut weights.values);
-    // Before the first update the moments are zeros.
-    if updates > 0 {
+    // Before the first update the moments are zeros; of shared ones each takes its part when it joins.
+    if updates > 0 && !is_shared {
         fleet.spread(&mut first.values);
         fleet.spread(&mut second.values);
     }
-    trainer.join(std::sync::Arc::clone(fleet));
+    trainer
+        .join(std::sync::Arc::clone(fleet))
+        .map_err(Failure::failed)
 }

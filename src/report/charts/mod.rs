@@ -21,12 +21,14 @@ mod memory_use;
 mod nodes;
 mod panels;
 pub(crate) mod posttraining;
+mod ranks;
 mod roofline;
 mod scaling;
 mod speedup;
 mod step_breakdown;
 mod step_times;
 mod streams;
+mod sums;
 mod thread_efficiency;
 pub(crate) mod topology;
 mod tuning;
@@ -39,7 +41,7 @@ use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
-pub(crate) const ALL: [&Chart; 27] = [
+pub(crate) const ALL: [&Chart; 29] = [
     &step_breakdown::CHART,
     &roofline::CHART,
     &ledger::CHART,
@@ -52,6 +54,8 @@ pub(crate) const ALL: [&Chart; 27] = [
     &memory_use::CHART,
     &scaling::CHART,
     &tuning::CHART,
+    &sums::CHART,
+    &ranks::CHART,
     &generation::CHART,
     &matmul::CHART,
     &batches::CHART,
@@ -76,6 +80,8 @@ pub(crate) enum Subject {
     Training,
     /// How speed depends on the sizes of a run.
     Sizes,
+    /// Several processes that train together.
+    Fleet,
     /// Texts that a model writes.
     Generation,
     /// Products and vector kernels by themselves.
@@ -135,8 +141,9 @@ pub(crate) struct Drawn {
 }
 
 /// The parts of a page between training and the machine: what they are about, their anchor, their heading.
-pub(crate) const SECTIONS: [(Subject, &str, &str); 3] = [
+pub(crate) const SECTIONS: [(Subject, &str, &str); 4] = [
     (Subject::Sizes, "sizes", "Sizes"),
+    (Subject::Fleet, "fleet", "Several processes"),
     (Subject::Generation, "generation", "Generation"),
     (Subject::Kernels, "kernels", "Kernels"),
 ];

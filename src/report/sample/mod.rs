@@ -1,5 +1,6 @@
 //! Invented runs for tests: a usual one, a large machine, one that measured nothing, one that means harm. Never shipped.
 
+mod fleet;
 mod frequency;
 mod hostile;
 mod kernels;
@@ -36,6 +37,7 @@ pub(super) fn typical() -> Run {
     builder.machine_curves();
     builder.kernels();
     builder.sizes();
+    builder.fleet();
     builder.run
 }
 
@@ -126,6 +128,7 @@ impl Builder {
             metrics: Vec::new(),
             series: Vec::new(),
             notes: notes(),
+            fleet: Vec::new(),
         };
         Self { run, case, threads }
     }

@@ -1,8 +1,10 @@
-//! Scaling laws fitted to measured speed-ups: what share is serial, what contention and coherence cost.
+//! Laws fitted to what was measured: what share of a speed-up is serial, what contention and coherence cost, and what a sum over ranks.
 
+pub mod all_reduce;
 pub mod amdahl;
 pub mod usl;
 
+pub use all_reduce::AllReduce;
 pub use amdahl::Amdahl;
 pub use usl::Usl;
 

@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use super::ceilings::arithmetic::Peak;
 use super::quantity::{MFU, MFU_STEP, TOKENS_PER_SECOND};
-use super::steps::Steps;
+use super::steps::{Steps, invented};
 use super::{Case, Context, Curve, Effort, Suite, SuiteError, find};
 use crate::measure::session;
 use crate::parallel::Pool;
 use crate::stats::{Interval, bootstrap};
-use crate::train::Batch;
 use points::{Dimension, Point, points};
 
 /// The scaling suite.
@@ -129,20 +128,6 @@ fn visit(context: &Context, case: &Case, pool: &Arc<Pool>, peak: &mut Peak, foun
         }
         Err(error) => found.missing = Some(error.to_string()),
     }
-}
-
-/// Ids in no order: what a token is does not matter for speed, and no text is long enough for every size.
-fn invented(sequences: usize, length: usize, vocab_size: usize) -> Batch {
-    let mut batch = Batch::new(sequences, length);
-    let mut state = 1u64;
-    for place in batch.inputs.iter_mut().chain(&mut batch.targets) {
-        // Knuth's multiplier: the high bits are as good as needed here.
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        *place = ((state >> 33) % vocab_size as u64) as u32;
-    }
-    batch
 }
 
 fn record(

@@ -14,7 +14,7 @@ use crate::parallel::Pool;
 use crate::text::Tokenizer;
 use crate::text::examples::{Encoded, Parts, sentence, sentence_prompt};
 use crate::train::task::{Task, Turn};
-use crate::train::{Optimizer, Plan, Trainer};
+use crate::train::{Optimizer, Plan, Sharing, Trainer};
 
 const SHAPE: Shape = Shape {
     vocab_size: 304,
@@ -43,6 +43,7 @@ fn trainer(scalar_head: bool, seed: u64) -> Trainer {
         caches: Caches::default(),
         workers: 1,
         switches: Switches::default(),
+        sharing: Sharing::default(),
     };
     let mut trainer = Trainer::new(&plan, Arc::new(Pool::new(&[0]).unwrap()), seed).unwrap();
     // Larger weights, so that the model has opinions.

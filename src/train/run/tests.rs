@@ -12,7 +12,7 @@ use crate::text::Tokens;
 use crate::train::data::{Cut, Dataset};
 use crate::train::state::tests::identity;
 use crate::train::task::NextToken;
-use crate::train::{Optimizer, Plan};
+use crate::train::{Optimizer, Plan, Sharing};
 
 const SHAPE: Shape = Shape {
     vocab_size: 40,
@@ -38,6 +38,7 @@ fn trainer() -> Trainer {
         caches: Caches::default(),
         workers: 1,
         switches: Switches::default(),
+        sharing: Sharing::default(),
     };
     Trainer::new(&plan, Arc::new(Pool::new(&[0]).unwrap()), 7).unwrap()
 }

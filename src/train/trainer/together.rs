@@ -3,15 +3,27 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Trainer;
+use super::{Trainer, TrainerError};
 use crate::fleet::Fleet;
 use crate::train::data::Batch;
 use crate::train::exchange::Exchange;
+use crate::train::optimizer::grains;
 
 impl Trainer {
-    /// From now on shares every batch with the other ranks, whose trainers must have the same weights and do the same.
-    pub fn join(&mut self, fleet: Arc<Fleet>) {
-        self.exchange = Some(Exchange::new(fleet, &self.parameters.layout));
+    /// From now on shares every batch with the other ranks, whose trainers must have the same weights and do the same; and, where the plan
+    /// says so, rank 0's moments.
+    ///
+    /// # Errors
+    /// When there is no memory for a part of the moments.
+    pub fn join(&mut self, fleet: Arc<Fleet>) -> Result<(), TrainerError> {
+        let shares_optimizer = self.plan.sharing.optimizer && fleet.size() > 1;
+        let exchange = Exchange::new(fleet, &self.parameters.layout, shares_optimizer);
+        self.grains = grains(exchange.cut().parts());
+        if shares_optimizer {
+            self.share_moments(&exchange)?;
+        }
+        self.exchange = Some(exchange);
+        Ok(())
     }
 
     /// The exchange with the other ranks, where there are any.

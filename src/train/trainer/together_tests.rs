@@ -1,4 +1,5 @@
-//! Ranks that share batches, as threads of one process: they learn what one process learns, and agree to the bit.
+//! Ranks that share batches, as threads of one process: they learn what one process learns, and agree to the bit, whether each keeps all
+//! moments or its part.
 
 use std::sync::Arc;
 
@@ -7,34 +8,53 @@ use super::*;
 use crate::fleet::Fleet;
 use crate::fleet::testing::fleets;
 use crate::kernels::Isa;
+use crate::train::plan::Sharing;
+use crate::train::tensor_file::Tensor;
 
 const STEPS: usize = 12;
 
 /// Losses and norms of some steps, and weights and moments after them.
-type Learnt = (Vec<[f64; 2]>, [Vec<f32>; 3]);
+type Learnt = (Vec<[f64; 2]>, [Vec<f32>; 2]);
+
+/// As a checkpoint keeps them: the values of all tensors, weights and then moments.
+fn kept(trainer: &mut Trainer) -> [Vec<f32>; 2] {
+    let all = |tensors: Vec<Tensor<'_>>| tensors.iter().flat_map(|of| of.values.to_vec()).collect();
+    trainer.tensors().map(all)
+}
+
+fn planned(ranks: usize, shares_optimizer: bool, dropout: f32) -> Plan {
+    Plan {
+        dropout,
+        sharing: Sharing {
+            ranks,
+            optimizer: shares_optimizer,
+        },
+        ..plan(Isa::best(), 1, 2)
+    }
+}
 
 /// What each of so many ranks learns; 0 for a process that is alone.
-fn train(ranks: usize, dropout: f32) -> Vec<Learnt> {
-    let plan = Plan {
-        dropout,
-        ..plan(Isa::best(), 1, 2)
-    };
+fn train(ranks: usize, shares_optimizer: bool, dropout: f32) -> Vec<Learnt> {
+    let plan = planned(ranks, shares_optimizer, dropout);
     let learn = |fleet: Option<Arc<Fleet>>| {
         let pool = Arc::new(Pool::new(&[0]).unwrap());
         let mut trainer = Trainer::new(&plan, pool, 1).unwrap();
         if let Some(fleet) = &fleet {
-            trainer.join(Arc::clone(fleet));
+            trainer.join(Arc::clone(fleet)).unwrap();
         }
         let batch = batch();
-        let step = |_| {
+        let mut figures = Vec::new();
+        for step in 0..STEPS {
             let report = trainer.step(&batch, 1e-2, &mut Unobserved);
-            [report.loss, report.grad_norm]
-        };
-        let mut figures: Vec<_> = (0..STEPS).map(step).collect();
+            figures.push([report.loss, report.grad_norm]);
+            if step == STEPS / 2 {
+                // To keep a state leaves no trace.
+                kept(&mut trainer);
+            }
+        }
         figures.push([trainer.evaluate(&batch), 0.0]);
         assert_eq!(trainer.stray(), None);
-        let [first, second] = trainer.moments();
-        let values = [trainer.parameters(), first, second].map(|values| values.values.to_vec());
+        let values = kept(&mut trainer);
         if let Some(fleet) = &fleet {
             fleet.leave();
         }
@@ -49,14 +69,14 @@ fn train(ranks: usize, dropout: f32) -> Vec<Learnt> {
 #[test]
 fn any_number_of_ranks_learns_what_one_process_learns() {
     for dropout in [0.0, 0.2] {
-        let alone = &train(0, dropout)[0];
+        let alone = &train(0, false, dropout)[0];
         assert!(
             alone.0[STEPS][0] < alone.0[0][0] - 0.5,
             "it learns: {:?}",
             alone.0
         );
         for ranks in [1, 2, 4, 6] {
-            let found = train(ranks, dropout);
+            let found = train(ranks, false, dropout);
             for (rank, (figures, values)) in found.iter().enumerate() {
                 assert_eq!(
                     (figures, values),
@@ -75,7 +95,60 @@ fn any_number_of_ranks_learns_what_one_process_learns() {
 
 #[test]
 fn the_same_ranks_come_to_the_same_bits_again() {
-    assert_eq!(train(3, 0.1), train(3, 0.1));
+    assert_eq!(train(3, false, 0.1), train(3, false, 0.1));
+}
+
+#[test]
+fn ranks_that_share_the_optimizer_come_to_the_same_bits() {
+    for (ranks, dropout) in [(1, 0.0), (2, 0.0), (3, 0.2), (4, 0.0)] {
+        assert!(
+            train(ranks, true, dropout) == train(ranks, false, dropout),
+            "{ranks} ranks"
+        );
+    }
+}
+
+/// Whatever ranks kept, others go on from: moments are cut and put together again.
+#[test]
+fn shared_moments_go_on_from_whole_ones() {
+    let batch = batch();
+    let go_on = |ranks: usize, shares_optimizer: bool, from: &[Vec<f32>; 3]| {
+        let plan = planned(ranks, shares_optimizer, 0.0);
+        let mut found = fleets(ranks, |fleet| {
+            let pool = Arc::new(Pool::new(&[0]).unwrap());
+            let mut trainer = Trainer::new(&plan, pool, 1).unwrap();
+            let first = fleet.rank() == 0;
+            for (index, (values, known)) in trainer.restore(5).into_iter().zip(from).enumerate() {
+                // Of the moments, only rank 0 knows what was kept.
+                if first || index == 0 || !shares_optimizer {
+                    values.values.copy_from_slice(known);
+                }
+            }
+            trainer.join(Arc::clone(&fleet)).unwrap();
+            let before = kept(&mut trainer);
+            trainer.step(&batch, 1e-2, &mut Unobserved);
+            let after = kept(&mut trainer);
+            let roles = trainer.memory();
+            fleet.leave();
+            (before, after, roles)
+        });
+        found.swap_remove(0)
+    };
+    let len = Layout::new(&planned(1, false, 0.0).shape).len;
+    let value = |index: usize| (index % 11) as f32 / 100.0;
+    let from = [0, 3, 5].map(|start| (0..len).map(|index| value(index * 7 + start)).collect());
+    let (before, after, _) = go_on(3, false, &from);
+    let (shared_before, shared_after, roles) = go_on(3, true, &from);
+    assert!(before == shared_before && after == shared_after);
+    let used = |role| roles.iter().find(|of| of.role == role).unwrap();
+    let moments = used("moments");
+    let third = 2 * used("parameters").planned / 3;
+    assert!(
+        (third..third + 256).contains(&moments.planned),
+        "{moments:?}"
+    );
+    assert!(moments.used.unwrap() <= moments.planned, "{moments:?}");
+    assert_eq!(used("exchange").used, Some(used("exchange").planned));
 }
 
 #[test]
@@ -87,7 +160,7 @@ fn a_rank_with_other_weights_is_named_on_all() {
             let value = &mut trainer.restore(0)[0].values[5];
             *value = f32::from_bits(value.to_bits() ^ 1);
         }
-        trainer.join(Arc::clone(&fleet));
+        trainer.join(Arc::clone(&fleet)).unwrap();
         let found = (
             trainer.stray(),
             trainer.any(fleet.rank() == 2),

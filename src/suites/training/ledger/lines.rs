@@ -237,7 +237,7 @@ mod tests {
     use crate::kernels::gemm::Caches;
     use crate::model::Shape;
     use crate::record::OPTIMIZATIONS;
-    use crate::train::Optimizer;
+    use crate::train::{Optimizer, Sharing};
 
     #[test]
     fn lines_are_those_of_the_record() {
@@ -268,6 +268,7 @@ mod tests {
             caches: Caches::default(),
             workers: 2,
             switches: Switches::default(),
+            sharing: Sharing::default(),
         };
         for line in LINES {
             let full = line.full(&plan);
