@@ -28,7 +28,12 @@ fn seeds() -> Vec<Vec<u8>> {
     };
     let first = State::new(identity);
     let mut later = first.clone();
-    (later.step, later.updates, later.tokens, later.skipped_in_a_row) = (100, 98, 6400, 2);
+    (
+        later.step,
+        later.updates,
+        later.tokens,
+        later.skipped_in_a_row,
+    ) = (100, 98, 6400, 2);
     later.schedule = Progress {
         best: Some(3.5),
         stale: 1,
@@ -49,9 +54,15 @@ fn run(data: &[u8]) {
     if !path.exists() {
         fs::create_dir(&path).expect("a temporary folder");
         fs::write(&of_model, weights()).expect("a file in a temporary folder");
-        fs::copy(&of_model, path.join("optimizer.safetensors")).expect("a file in a temporary folder");
+        fs::copy(&of_model, path.join("optimizer.safetensors"))
+            .expect("a file in a temporary folder");
     }
-    let digest = |bytes: &[u8]| -> String { Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect() };
+    let digest = |bytes: &[u8]| -> String {
+        Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    };
     let of_weights = digest(&fs::read(&of_model).expect("what was written"));
     let sums = format!(
         "{of_weights}  model.safetensors\n{of_weights}  optimizer.safetensors\n{}  state.json\n",

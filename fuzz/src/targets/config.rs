@@ -7,7 +7,12 @@ use super::Target;
 pub(super) const TARGET: Target = Target {
     name: "config",
     run,
-    seeds: || BUILT_IN.iter().map(|(_, text)| text.as_bytes().to_vec()).collect(),
+    seeds: || {
+        BUILT_IN
+            .iter()
+            .map(|(_, text)| text.as_bytes().to_vec())
+            .collect()
+    },
     slack: 1 << 20,
 };
 

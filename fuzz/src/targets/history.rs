@@ -28,17 +28,32 @@ fn import(data: &[u8]) {
         return;
     }
     let mut exported = Vec::new();
-    let count = history.export(&mut exported).expect("what was kept is exported");
-    let (seen, new) = history.import(&mut &exported[..]).expect("what was exported is imported");
+    let count = history
+        .export(&mut exported)
+        .expect("what was kept is exported");
+    let (seen, new) = history
+        .import(&mut &exported[..])
+        .expect("what was exported is imported");
     assert_eq!((seen, new), (count, 0), "the same runs again");
     for kept in history.machines().expect("the machines of a history") {
         let fingerprint = &kept.machine.fingerprint;
-        let metrics = history.metrics(fingerprint).expect("the metrics of a machine");
+        let metrics = history
+            .metrics(fingerprint)
+            .expect("the metrics of a machine");
         let courses: Vec<_> = metrics
             .iter()
             .take(4)
-            .map(|(metric, _)| Course::of(history.timeline(fingerprint, metric).expect("the numbers of a metric")))
+            .map(|(metric, _)| {
+                Course::of(
+                    history
+                        .timeline(fingerprint, metric)
+                        .expect("the numbers of a metric"),
+                )
+            })
             .collect();
-        assert!(!page(&kept, &courses).contains(run::MARKUP), "markup of a file is in a page");
+        assert!(
+            !page(&kept, &courses).contains(run::MARKUP),
+            "markup of a file is in a page"
+        );
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         "model_type": "gpt2", "n_embd": SHAPE.d_model, "n_head": SHAPE.heads, "n_inner": SHAPE.d_ff, "n_layer": SHAPE.layers,
         "n_positions": SHAPE.context, "vocab_size": SHAPE.vocab_size
     });
-    [whole, least].map(|seed| seed.to_string().into_bytes()).into()
+    [whole, least]
+        .map(|seed| seed.to_string().into_bytes())
+        .into()
 }
 
 fn run(data: &[u8]) {

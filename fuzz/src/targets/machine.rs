@@ -17,14 +17,26 @@ fn seeds() -> Vec<Vec<u8>> {
     let _ = Machine::read(&source);
     let whole = write_recording(&source);
     let of = |word: &str| {
-        let lines = whole.lines().filter(|line| line.starts_with("loopos ") || line.starts_with(word));
+        let lines = whole
+            .lines()
+            .filter(|line| line.starts_with("loopos ") || line.starts_with(word));
         lines.collect::<Vec<_>>().join("\n")
     };
-    let files = whole.lines().filter(|line| ["loopos ", "file ", "|", "folder "].iter().any(|word| line.starts_with(word)));
+    let files = whole.lines().filter(|line| {
+        ["loopos ", "file ", "|", "folder "]
+            .iter()
+            .any(|word| line.starts_with(word))
+    });
     let files = files.collect::<Vec<_>>().join("\n");
-    let cpu = whole.lines().filter(|line| ["loopos ", "cpu ", "leaf ", "xcr0 "].iter().any(|word| line.starts_with(word)));
+    let cpu = whole.lines().filter(|line| {
+        ["loopos ", "cpu ", "leaf ", "xcr0 "]
+            .iter()
+            .any(|word| line.starts_with(word))
+    });
     let cpu = cpu.collect::<Vec<_>>().join("\n");
-    [of("trial "), of("affinity "), files, cpu, whole.clone()].map(String::into_bytes).into()
+    [of("trial "), of("affinity "), files, cpu, whole.clone()]
+        .map(String::into_bytes)
+        .into()
 }
 
 fn run(data: &[u8]) {

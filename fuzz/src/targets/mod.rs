@@ -49,7 +49,11 @@ fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let shared = PathBuf::from("/dev/shm");
-        let above = if shared.is_dir() { shared } else { std::env::temp_dir() };
+        let above = if shared.is_dir() {
+            shared
+        } else {
+            std::env::temp_dir()
+        };
         let path = above.join(format!("loopos-fuzz-{}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a temporary folder");
         path

@@ -1,6 +1,6 @@
 //! A `run.json` that somebody sent: as tables of other programs, in a comparison, and written again.
 
-use loopos::record::{Run, read};
+use loopos::record::{Run, SCHEMA, read};
 use loopos::report::comparison::{Arm, Question, compare};
 use loopos::report::{formats, headlines};
 
@@ -22,7 +22,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         "brand": MARKUP, "vendor": "GenuineIntel", "microarchitecture": null, "hypervisor": MARKUP,
         "packages": 1, "cores": 2, "threads": 2, "usable_threads": 2, "isa": "avx2", "fingerprint": "0123456789abcdef"
     });
-    let cpu = |cpu: u32| serde_json::json!({ "cpu": cpu, "package": 0, "core": cpu, "node": 0, "usable": true, "kind": null });
+    let cpu = |cpu: u32| serde_json::json!({ "id": cpu, "package": 0, "core": cpu, "node": 0, "usable": true, "kind": null });
     let metric = |name: &str, unit: &str, better: &str, value: f64| {
         serde_json::json!({
             "name": name, "value": value, "low": value * 0.9, "high": value * 1.1, "unit": unit, "better": better,
@@ -30,7 +30,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         })
     };
     let empty = serde_json::json!({
-        "schema": "loopos.run/2", "id": "20261122T141503-4f2a91", "started": "2026-11-22T14:15:03Z", "elapsed_seconds": 1.0,
+        "schema": SCHEMA, "id": "20261122T141503-4f2a91", "started": "2026-11-22T14:15:03Z", "elapsed_seconds": 1.0,
         "command": ["loopos", "bench", "--suite", "matmul", MARKUP], "suites": ["training"], "effort": "quick", "version": "0.1.0",
         "commit": null, "machine": { "summary": summary, "cpus": [], "caches": [], "features": [], "facts": [] },
         "config": null, "metrics": [], "series": [], "notes": [MARKUP]
@@ -38,14 +38,21 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut full = empty.clone();
     full["machine"]["cpus"] = serde_json::json!([cpu(0), cpu(1)]);
     full["metrics"] = serde_json::json!([
-        metric("training.small.tokens_per_second", "tokens/s", "higher", 1500.0),
-        metric("training.small.mfu", "ratio", "higher", 0.5),
-        metric("training.small.step_seconds", "s", "lower", 2.5),
+        metric(
+            "training.small.t2.tokens_per_second",
+            "tokens/s",
+            "higher",
+            1500.0
+        ),
+        metric("training.small.t2.mfu", "ratio", "higher", 0.5),
+        metric("training.small.t2.step_seconds", "seconds", "lower", 2.5),
         metric(MARKUP, MARKUP, "neither", 1.0)
     ]);
     let mut first = empty.clone();
     first["schema"] = "loopos.run/1".into();
-    let mut seeds: Vec<_> = [empty, full, first].map(|seed| seed.to_string().into_bytes()).into();
+    let mut seeds: Vec<_> = [empty, full, first]
+        .map(|seed| seed.to_string().into_bytes())
+        .into();
     seeds.extend(kept());
     seeds
 }
@@ -80,7 +87,10 @@ fn kept() -> Vec<Vec<u8>> {
 
 fn folders(above: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(above).into_iter().flatten().flatten();
-    let mut folders: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let mut folders: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
     folders.sort();
     folders
 }
@@ -94,8 +104,10 @@ fn shorten(list: &mut Vec<serde_json::Value>) {
         (number - 1) % every == 0
     });
     for item in list {
-        if let Some(points) = item["points"].as_array_mut() {
-            points.truncate(4);
+        for axis in ["x", "y", "low", "high"] {
+            if let Some(points) = item[axis].as_array_mut() {
+                points.truncate(4);
+            }
         }
     }
 }
