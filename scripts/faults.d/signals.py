@@ -1,5 +1,6 @@
 """Signals: asked to end, told to end, stopped for a while, nobody listening any more."""
 
+import json
 import os
 import signal
 import subprocess
@@ -82,6 +83,38 @@ def stopped_for_a_while(place, count):
         place.remove("stopped")
 
 
+def stopped_while_measuring(place, count):
+    """SIGSTOP for five seconds in the middle of a step that is measured: the page says so, and no average holds it."""
+    place.config["model"] |= {"d_model": 128, "num_layers": 2, "d_ff": 512}
+    place.config["training"] |= {"batch_size": 32, "max_length": 64, "validation_split": 0.1}
+    place.write_config()
+    for trial in range(count):
+        command = [place.program, "bench", "--suite", "training", "--quick", "--config", "config.json", "--out", "reports"]
+        running = place.start(command, stderr=subprocess.PIPE)
+        for line in running.stderr:
+            if b"in turn" in line:
+                break
+        time.sleep(2 + 0.3 * trial)
+        running.send_signal(signal.SIGSTOP)
+        time.sleep(5)
+        running.send_signal(signal.SIGCONT)
+        running.stderr.read()
+        if running.wait(timeout=600) != 0:
+            yield f"stopped {trial}", f"exit {running.returncode}"
+            continue
+        run = json.loads(place.path("reports/latest/run.json").read_text())
+        notes = " ".join(note["text"] for note in run["notes"])
+        times = [time for series in run["series"] if series["name"].endswith("step_seconds") for time in series["y"]]
+        if "stopped by a signal and continued" not in notes:
+            wrong = "the page does not say that it was stopped"
+        elif not times or max(times) > 4:
+            wrong = f"a step of five seconds is among the measured ones, or there is none: {times}"
+        else:
+            wrong = None
+        yield f"stopped {trial}", wrong
+        place.remove("reports")
+
+
 def nobody_listens(place, _count):
     """A closed standard output or error, as of a terminal that is gone or `| head -1`: training goes on to its end."""
     wanted = place.whole()
@@ -104,5 +137,6 @@ TESTS = [
     ("SIGINT and SIGTERM", asked_to_end, 20),
     ("a second signal", asked_twice, 10),
     ("SIGSTOP for half a second", stopped_for_a_while, 20),
+    ("SIGSTOP for five seconds in a benchmark", stopped_while_measuring, 3),
     ("nobody reads the output", nobody_listens, 0),
 ]
