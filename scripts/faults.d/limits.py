@@ -113,7 +113,7 @@ def changing_processors(place, _count):
         return process.poll() is None
 
     def ended(name, process, reached):
-        if process.wait(timeout=60) != 0:
+        if process.wait(timeout=900) != 0:
             return f"{name}: exit {process.returncode}"
         wrong = None if reached else "the run had ended before anything changed"
         return wrong or (None if place.digests("changed") == wanted else "other weights")
@@ -155,7 +155,7 @@ def processors_taken_away(place, _count):
             step(process)
         time.sleep(3)
         process.terminate()
-        error = process.communicate(timeout=60)[1]
+        error = process.communicate(timeout=900)[1]
         place.remove("told")
         missing = [word for word in words if word.encode() not in error]
         if process.returncode != 143:

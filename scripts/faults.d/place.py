@@ -88,8 +88,8 @@ class Place:
         """The command that trains into the folder `out`."""
         return [self.program, "train", "--config", "config.json", "--threads", "1", "--out", str(out), *more]
 
-    def run(self, command, timeout=60, **more):
-        """Runs a command to its end; a run past its time counts as hung."""
+    def run(self, command, timeout=900, **more):
+        """Runs a command to its end; a run past its time, long enough for a machine that is busy, counts as hung."""
         options = {"cwd": self.folder, "env": self.environment(), "capture_output": True} | more
         try:
             done = subprocess.run(command, timeout=timeout, **options)

@@ -35,7 +35,7 @@ def asked_to_end(place, count):
         running = started(place, "asked")
         began = time.monotonic()
         running.send_signal(number)
-        ended = running.wait(timeout=30)
+        ended = running.wait(timeout=900)
         took = time.monotonic() - began
         saved, logged = last_step(place, "asked")
         wrong = None
@@ -63,7 +63,7 @@ def asked_twice(place, count):
         running = started(place, "twice")
         running.send_signal(signal.SIGINT)
         running.send_signal(signal.SIGTERM)
-        ended = running.wait(timeout=30)
+        ended = running.wait(timeout=900)
         wrong = None if ended in (130, 143) else f"exit {ended}"
         yield f"twice {trial}", wrong
         place.remove("twice")
@@ -78,7 +78,7 @@ def stopped_for_a_while(place, count):
         running.send_signal(signal.SIGSTOP)
         time.sleep(0.5)
         running.send_signal(signal.SIGCONT)
-        ended = running.wait(timeout=30)
+        ended = running.wait(timeout=900)
         yield f"stopped {trial}", f"exit {ended}" if ended else None if place.digests("stopped") == wanted else "other weights"
         place.remove("stopped")
 
@@ -124,7 +124,7 @@ def nobody_listens(place, _count):
         gone = {"stdout": writing, "stderr": writing} if name == "both" else {name: writing}
         done = place.start(place.train("deaf"), **gone)
         os.close(writing)
-        ended = done.wait(timeout=30)
+        ended = done.wait(timeout=900)
         yield f"{name} closed", f"exit {ended}" if ended else None if place.digests("deaf") == wanted else "other weights"
         place.remove("deaf")
     command = " ".join([*place.train("piped"), "| head -1"])
