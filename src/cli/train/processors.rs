@@ -100,8 +100,8 @@ impl Seen {
         }
         if self.quota != earlier.quota {
             parts.push(match self.quota {
-                Some(quota) => format!("its control group now grants {quota} CPUs"),
-                None => "its control group no longer limits its CPUs".to_owned(),
+                Some(quota) => format!("the control group of this run now grants {quota} CPUs"),
+                None => "the control group of this run no longer limits its CPUs".to_owned(),
             });
         }
         if parts.is_empty() {
@@ -111,11 +111,13 @@ impl Seen {
             .quota
             .map_or(cpus.len() as f64, |quota| quota.min(cpus.len() as f64));
         if room < threads as f64 && !cpus.is_empty() {
-            parts.push(
-                "they wait for each other: the weights will be the same, later; stop the run and go on with --resume for as many threads \
-                 as there is room for"
-                    .to_owned(),
-            );
+            let less = "steps take longer, and end in the same weights";
+            parts.push(match threads {
+                1 => less.to_owned(),
+                _ => format!(
+                    "{less}; stop the run and go on with --resume for as many threads as there is room for"
+                ),
+            });
         }
         Some(parts.join("; "))
     }
@@ -139,7 +141,7 @@ mod tests {
         let cases = [
             (
                 seen(&[&[0], &[0]], None),
-                "may now use CPU 0; they wait for each other",
+                "may now use CPU 0; steps take longer",
                 true,
             ),
             (
@@ -149,7 +151,7 @@ mod tests {
             ),
             (
                 seen(&[&[0], &[1]], Some(0.5)),
-                "grants 0.5 CPUs; they wait",
+                "grants 0.5 CPUs; steps take longer",
                 true,
             ),
             (seen(&[&[0], &[1]], Some(2.0)), "grants 2 CPUs", false),
@@ -171,6 +173,10 @@ mod tests {
             quota: None,
         };
         assert_eq!(unknown.since(&whole), None);
+        let alone = seen(&[&[0]], Some(0.5))
+            .since(&seen(&[&[0]], None))
+            .unwrap();
+        assert!(alone.ends_with("same weights"), "{alone}");
         assert_eq!(Seen::now(&Pool::new(&[0]).unwrap()).places.len(), 1);
     }
 }
