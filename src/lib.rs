@@ -1,6 +1,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod atomic;
+pub mod bounded;
 pub mod units;
 
 pub mod probe;

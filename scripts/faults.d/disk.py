@@ -103,7 +103,7 @@ def full_disks(place, _count):
             while True:
                 other.write(b"0" * 4096)
                 other.flush()
-        error = running.communicate(timeout=60)[1]
+        error = running.communicate(timeout=900)[1]
         done = subprocess.CompletedProcess([], running.returncode, b"", error)
         wrong = refused(done, "disk/run")
         place.path("disk/other").unlink()
@@ -128,7 +128,7 @@ def unusable_folders(place, _count):
     while not place.path("gone/checkpoints").exists() or not place.digests("gone"):
         time.sleep(0.01)
     place.path("gone").rename(place.path("elsewhere"))
-    error = running.communicate(timeout=60)[1]
+    error = running.communicate(timeout=900)[1]
     yield "gone while running", refused(subprocess.CompletedProcess([], running.returncode, b"", error), "gone")
     running = place.start(place.train("taken", *endless))
     while not place.path("taken/metrics.jsonl").exists():

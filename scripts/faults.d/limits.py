@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import pathlib
 import re
@@ -12,6 +13,8 @@ import time
 from place import LeftOut, refused, said
 
 GROUPS = pathlib.Path("/sys/fs/cgroup")
+# The program's own source, as a text of more than a few words.
+SOURCE = pathlib.Path(__file__).resolve().parents[2] / "src"
 
 
 def ends_as(place, done, run, wanted):
@@ -110,7 +113,7 @@ def changing_processors(place, _count):
         return process.poll() is None
 
     def ended(name, process, reached):
-        if process.wait(timeout=60) != 0:
+        if process.wait(timeout=900) != 0:
             return f"{name}: exit {process.returncode}"
         wrong = None if reached else "the run had ended before anything changed"
         return wrong or (None if place.digests("changed") == wanted else "other weights")
@@ -132,6 +135,144 @@ def changing_processors(place, _count):
         time.sleep(0.2)
         yield "a quota of half a CPU, then of one", ended("quota", process, limited(process, file, "50000", "100000"))
         place.remove("changed")
+
+
+def processors_taken_away(place, _count):
+    """Processors that are taken away, moved or given back, or less time on them, by whoever may: the run says so, with its step."""
+    every = sorted(os.sched_getaffinity(0))
+    if len(every) < 2:
+        raise LeftOut("there is one processor here")
+    command = [part for part in place.train("told", "--set", "training.max_steps=1000000") if part not in ("--threads", "1")]
+
+    def told(change, back, *words, **more):
+        """Why a run did not say these words after a change, and after it was taken back."""
+        process = place.start(command, stderr=subprocess.PIPE, **more)
+        while not place.path("told/metrics.jsonl").exists():
+            time.sleep(0.01)
+        for step in (change, back):
+            # Threads are looked at once a second, on the clock of a machine that may be busy.
+            time.sleep(3)
+            step(process)
+        time.sleep(3)
+        process.terminate()
+        error = process.communicate(timeout=900)[1]
+        place.remove("told")
+        missing = [word for word in words if word.encode() not in error]
+        if process.returncode != 143:
+            return f"exit {process.returncode}"
+        return f"did not say {missing}: {error.decode()[-600:]}" if missing else None
+
+    def moved(cpus):
+        def move(process):
+            for thread in pathlib.Path(f"/proc/{process.pid}/task").glob("*"):
+                with contextlib.suppress(OSError):
+                    os.sched_setaffinity(int(thread.name), cpus)
+
+        return move
+
+    whole = "CPU " + ("-".join(str(cpu) for cpu in (every[0], every[-1])) if len(every) == every[-1] - every[0] + 1 else "")
+    yield "taskset to one CPU and back", told(moved({every[0]}), moved(set(every)), f"may now use CPU {every[0]}", "--resume", whole)
+    period = {1: [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "-1")], 2: [("cpu.max", "max 100000")]}
+    with group("cpu", period) as enter:
+        folder = (GROUPS / "cpu" if (GROUPS / "cpu").is_dir() else GROUPS) / "loopos-faults"
+        file = next(file for file in (folder / "cpu.cfs_quota_us", folder / "cpu.max") if file.exists())
+        less, more = (lambda _: file.write_text("50000")), (lambda _: file.write_text("-1" if file.name.endswith("us") else "max"))
+        yield "a quota of half a CPU, and none", told(less, more, "now grants 0.5 CPUs", "no longer limits", preexec_fn=enter)
+    all_cpus, node = ",".join(str(cpu) for cpu in every), "0"
+    sets = {1: [("cpuset.cpus", all_cpus), ("cpuset.mems", node)], 2: [("cpuset.cpus", all_cpus)]}
+    with group("cpuset", sets) as enter:
+        file = (GROUPS / "cpuset" if (GROUPS / "cpuset").is_dir() else GROUPS) / "loopos-faults/cpuset.cpus"
+        less, more = (lambda _: file.write_text(str(every[-1]))), (lambda _: file.write_text(all_cpus))
+        yield "a cpuset of one CPU, and of all", told(less, more, f"may now use CPU {every[-1]}", "--resume", preexec_fn=enter)
+
+
+# Every look at the clock on the wall is a year from the one before; the other clocks are as they are.
+JUMPING = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/time.h>
+#include <time.h>
+static long looks;
+static long jump(void) { return (__atomic_fetch_add(&looks, 1, __ATOMIC_RELAXED) % 2 ? 1 : -1) * 31536000L; }
+int clock_gettime(clockid_t clock, struct timespec *at) {
+  static int (*real)(clockid_t, struct timespec *);
+  if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+  int result = real(clock, at);
+  if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) at->tv_sec += jump();
+  return result;
+}
+int gettimeofday(struct timeval *at, void *zone) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  at->tv_sec = now.tv_sec;
+  at->tv_usec = now.tv_nsec / 1000;
+  return 0;
+}
+time_t time(time_t *at) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (at) *at = now.tv_sec;
+  return now.tv_sec;
+}
+"""
+
+
+def clock_jumps(place, _count):
+    """The clock on the wall jumps by a year at every look: neither weights nor times nor deadlines follow it."""
+    source, library = place.path("jumping.c"), place.path("jumping.so")
+    source.write_text(JUMPING)
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    wanted, jumping = place.whole(), place.environment(LD_PRELOAD=str(library))
+    seen = subprocess.run(["date", "+%s"], env=jumping, capture_output=True, text=True, check=True).stdout
+    yield "the clock does jump", None if abs(int(seen) - time.time()) > 1e7 else "date is right"
+    yield "training", ends_as(place, place.run(place.train("jumped"), env=jumping), "jumped", wanted)
+    log = [json.loads(line) for line in place.path("jumped/metrics.jsonl").read_text().splitlines()]
+    odd = [line for line in log if not 0 <= line.get("seconds", line.get("validation_seconds")) < 60]
+    yield "times of steps", f"{odd}" if odd else None
+    began = time.monotonic()
+    done = place.run(place.train("limited", "--set", "training.max_steps=100000000", "--max-seconds", "2"), env=jumping)
+    took = time.monotonic() - began
+    yield "--max-seconds", said(done) if done.returncode else None if 2 <= took < 50 else f"took {took:.1f} s"
+    bench = [place.program, "bench", "--suite", "batched", "--quick", "--out", "reports"]
+    began = time.monotonic()
+    done = place.run(bench, timeout=600, env=jumping)
+    took = time.monotonic() - began
+    if done.returncode:
+        yield "a benchmark", said(done)
+        return
+    run = json.loads(place.path("reports/latest/run.json").read_text())
+    yield "a benchmark's time", None if 0 < run["elapsed_seconds"] <= took else f"{run['elapsed_seconds']} s of {took} s"
+    odd = [metric["name"] for metric in run["metrics"] if metric["unit"] in ("seconds", "GFLOP/s") and metric["value"] is not None and not 0 <= metric["value"] < 1e5]
+    yield "a benchmark's samples", f"{odd}" if odd else None
+
+
+def memory_forecast(place, _count):
+    """What a run says that it will take, beside what it takes at most of memory that is no file's: within 5 %."""
+    for width, layers, words in ((256, 2, 300), (384, 4, 300), (256, 2, 10_000)):
+        sizes = {"d_model": width, "num_layers": layers, "d_ff": 4 * width, "vocab_size": words, "num_heads": 4}
+        more = [part for key, value in sizes.items() for part in ("--set", f"model.{key}={value}")]
+        more += ["--set", "training.batch_size=32", "--set", "training.max_length=64", "--set", "training.max_steps=3"]
+        name = f"width {width}, {layers} layers, {words} tokens"
+        # The first run makes tokenizer and tokens.
+        if words > 300:
+            more += ["--data", str(SOURCE)]
+        done = place.run(place.train("first", *more), timeout=600)
+        planned = re.search(rb"([\d.]+) MiB planned", place.run(place.train("first", *more, "--explain")).stdout)
+        if done.returncode or not planned:
+            yield name, said(done)
+            continue
+        place.remove("first")
+        running, most = place.start(place.train("second", *more)), 0
+        while running.poll() is None:
+            with contextlib.suppress(OSError):
+                status = pathlib.Path(f"/proc/{running.pid}/status").read_text()
+                found = re.search(r"RssAnon:\s+(\d+)", status)
+                most = max(most, int(found[1]) / 1024 if found else 0)
+            time.sleep(0.005)
+        planned = float(planned[1])
+        print(f"  {name}: {planned:.1f} MiB planned, {most:.1f} MiB taken, {most / planned - 1:+.1%}", flush=True)
+        yield name, None if abs(most / planned - 1) <= 0.05 else f"{planned} MiB planned, {most:.1f} MiB taken"
+        place.remove("second")
 
 
 def bare_surroundings(place, _count):
@@ -164,5 +305,8 @@ TESTS = [
     ("memory limits", little_memory, 0),
     ("processor limits", few_processors, 0),
     ("processors changed while running", changing_processors, 0),
+    ("processors taken away are told", processors_taken_away, 0),
+    ("clock jumps", clock_jumps, 0),
+    ("memory forecast within 5 %", memory_forecast, 0),
     ("bare surroundings", bare_surroundings, 0),
 ]

@@ -80,16 +80,19 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def environment(self, **more):
-        """That of the trials: the cache in this folder, no colours, nothing else of the caller's that changes what is done."""
+        """That of the trials: the cache in this folder, no colours, nothing else of the caller's that changes what is done.
+
+        Benchmarks take turns by a file in the folder for temporary files: with one of their own, a trial that is stopped stops nobody."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LOOPOS_")}
-        return kept | {"XDG_CACHE_HOME": str(self.folder / "cache"), "XDG_CONFIG_HOME": str(self.folder), "NO_COLOR": "1"} | more
+        own = {"XDG_CACHE_HOME": str(self.folder / "cache"), "XDG_CONFIG_HOME": str(self.folder), "TMPDIR": str(self.folder)}
+        return kept | own | {"NO_COLOR": "1"} | more
 
     def train(self, out, *more):
         """The command that trains into the folder `out`."""
         return [self.program, "train", "--config", "config.json", "--threads", "1", "--out", str(out), *more]
 
-    def run(self, command, timeout=60, **more):
-        """Runs a command to its end; a run past its time counts as hung."""
+    def run(self, command, timeout=900, **more):
+        """Runs a command to its end; a run past its time, long enough for a machine that is busy, counts as hung."""
         options = {"cwd": self.folder, "env": self.environment(), "capture_output": True} | more
         try:
             done = subprocess.run(command, timeout=timeout, **options)

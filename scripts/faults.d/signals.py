@@ -1,5 +1,6 @@
 """Signals: asked to end, told to end, stopped for a while, nobody listening any more."""
 
+import json
 import os
 import signal
 import subprocess
@@ -34,7 +35,7 @@ def asked_to_end(place, count):
         running = started(place, "asked")
         began = time.monotonic()
         running.send_signal(number)
-        ended = running.wait(timeout=30)
+        ended = running.wait(timeout=900)
         took = time.monotonic() - began
         saved, logged = last_step(place, "asked")
         wrong = None
@@ -62,7 +63,7 @@ def asked_twice(place, count):
         running = started(place, "twice")
         running.send_signal(signal.SIGINT)
         running.send_signal(signal.SIGTERM)
-        ended = running.wait(timeout=30)
+        ended = running.wait(timeout=900)
         wrong = None if ended in (130, 143) else f"exit {ended}"
         yield f"twice {trial}", wrong
         place.remove("twice")
@@ -77,9 +78,41 @@ def stopped_for_a_while(place, count):
         running.send_signal(signal.SIGSTOP)
         time.sleep(0.5)
         running.send_signal(signal.SIGCONT)
-        ended = running.wait(timeout=30)
+        ended = running.wait(timeout=900)
         yield f"stopped {trial}", f"exit {ended}" if ended else None if place.digests("stopped") == wanted else "other weights"
         place.remove("stopped")
+
+
+def stopped_while_measuring(place, count):
+    """SIGSTOP for five seconds in the middle of a step that is measured: the page says so, and no average holds it."""
+    place.config["model"] |= {"d_model": 128, "num_layers": 2, "d_ff": 512}
+    place.config["training"] |= {"batch_size": 32, "max_length": 64, "validation_split": 0.1}
+    place.write_config()
+    for trial in range(count):
+        command = [place.program, "bench", "--suite", "training", "--quick", "--config", "config.json", "--out", "reports"]
+        running = place.start(command, stderr=subprocess.PIPE)
+        for line in running.stderr:
+            if b"in turn" in line:
+                break
+        time.sleep(2 + 0.3 * trial)
+        running.send_signal(signal.SIGSTOP)
+        time.sleep(5)
+        running.send_signal(signal.SIGCONT)
+        running.stderr.read()
+        if running.wait(timeout=600) != 0:
+            yield f"stopped {trial}", f"exit {running.returncode}"
+            continue
+        run = json.loads(place.path("reports/latest/run.json").read_text())
+        notes = " ".join(note["text"] for note in run["notes"])
+        times = [time for series in run["series"] if series["name"].endswith("step_seconds") for time in series["y"]]
+        if "stopped by a signal and continued" not in notes:
+            wrong = "the page does not say that it was stopped"
+        elif not times or max(times) > 4:
+            wrong = f"a step of five seconds is among the measured ones, or there is none: {times}"
+        else:
+            wrong = None
+        yield f"stopped {trial}", wrong
+        place.remove("reports")
 
 
 def nobody_listens(place, _count):
@@ -91,7 +124,7 @@ def nobody_listens(place, _count):
         gone = {"stdout": writing, "stderr": writing} if name == "both" else {name: writing}
         done = place.start(place.train("deaf"), **gone)
         os.close(writing)
-        ended = done.wait(timeout=30)
+        ended = done.wait(timeout=900)
         yield f"{name} closed", f"exit {ended}" if ended else None if place.digests("deaf") == wanted else "other weights"
         place.remove("deaf")
     command = " ".join([*place.train("piped"), "| head -1"])
@@ -104,5 +137,6 @@ TESTS = [
     ("SIGINT and SIGTERM", asked_to_end, 20),
     ("a second signal", asked_twice, 10),
     ("SIGSTOP for half a second", stopped_for_a_while, 20),
+    ("SIGSTOP for five seconds in a benchmark", stopped_while_measuring, 3),
     ("nobody reads the output", nobody_listens, 0),
 ]

@@ -200,6 +200,14 @@ pub(super) fn measure(
         if !watcher.stopped() && outcome.is_ok() {
             context.recorder.note("method", suite.how_to_read());
             outcome = suite.run(&mut context);
+            if interrupt.was_continued() {
+                let text = format!(
+                    "The program was stopped by a signal and continued while the suite {} measured: a sample that it stood still in \
+                     is no measurement.",
+                    suite.id()
+                );
+                context.recorder.note("limits", &text);
+            }
         }
     }
     if arguments.counters == "simulate" {

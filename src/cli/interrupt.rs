@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::outcome::Exit;
@@ -13,6 +13,7 @@ use super::outcome::Exit;
 pub(crate) struct Interrupt {
     stop: Arc<AtomicBool>,
     signal: Arc<AtomicUsize>,
+    continued: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -26,7 +27,9 @@ impl Interrupt {
         let interrupt = Interrupt {
             stop: Arc::default(),
             signal: Arc::default(),
+            continued: Arc::default(),
         };
+        flag::register(SIGCONT, Arc::clone(&interrupt.continued))?;
         for signal in [SIGINT, SIGTERM] {
             // Actions run in the order of registration: the shutdown looks at the flag before this signal raises it.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&interrupt.stop))?;
@@ -49,6 +52,11 @@ impl Interrupt {
     /// The flag to poll: true once a signal came.
     pub(crate) fn stop(&self) -> &AtomicBool {
         &self.stop
+    }
+
+    /// Whether the program was stopped, and then continued, since this was last asked.
+    pub(crate) fn was_continued(&self) -> bool {
+        self.continued.swap(false, Ordering::SeqCst)
     }
 
     /// The next signal ends the program at once: there is nothing to stop first.

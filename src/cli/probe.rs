@@ -10,9 +10,13 @@ use std::path::{Path, PathBuf};
 use super::environment;
 use super::outcome::{Exit, Failure};
 use crate::atomic;
+use crate::bounded;
 use crate::probe::{self, Machine, Source, Style};
 use crate::report;
 use crate::suites::record_machine;
+
+/// The most bytes of a recording: the largest machines have some MB.
+const LONGEST: u64 = 64 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -87,7 +91,7 @@ fn draw(machine: &Machine, path: &Path) -> Result<(), Failure> {
 }
 
 fn recorded(path: &Path) -> Result<Source, Failure> {
-    let text = fs::read(path).map_err(|error| {
+    let text = bounded::read(path, LONGEST).map_err(|error| {
         Failure::wrong_use(format!("{}: {error}", path.display()))
             .help("name a file that `loopos probe --record FILE` wrote")
     })?;

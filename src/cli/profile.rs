@@ -10,11 +10,15 @@ use super::environment;
 use super::outcome::{Failure, warn};
 use super::trained::shape;
 use crate::atomic;
+use crate::bounded;
 use crate::config::Config;
 use crate::kernels::Isa;
 use crate::probe::Machine;
 use crate::record::{PROFILE_SCHEMA, Profile, Workload};
 use crate::units::digits;
+
+/// The most bytes of a profile, which has a dozen lines.
+const LONGEST: u64 = 1 << 16;
 
 /// What a configuration asks of this machine.
 pub(crate) fn workload(machine: &Machine, isa: Isa, config: &Config) -> Workload {
@@ -64,7 +68,7 @@ pub(crate) fn write(path: &Path, profile: &Profile) -> Result<(), Failure> {
 /// # Errors
 /// Why it cannot be used.
 fn read(path: &Path, workload: &Workload) -> Result<Profile, String> {
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let text = bounded::read_text(path, LONGEST).map_err(|error| error.to_string())?;
     let profile: Profile =
         serde_json::from_str(&text).map_err(|error| format!("it is no profile: {error}"))?;
     if profile.schema != PROFILE_SCHEMA {

@@ -82,7 +82,7 @@ impl Progress {
     }
 
     /// A line above the bar, or on its own.
-    fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
             // Nobody is left to be told when stderr is closed.

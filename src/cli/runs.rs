@@ -4,10 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::outcome::Failure;
+use crate::bounded;
 use crate::record::{self, Run};
 
 /// The file that a folder of results holds.
 pub(super) const FILE: &str = "run.json";
+
+/// The most bytes of a run: fifty times what the largest has.
+const LONGEST: u64 = 64 << 20;
 
 /// Where `loopos bench --out DIR` keeps its runs below DIR.
 const RUNS: &str = "runs";
@@ -46,7 +50,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 /// Reads a run; a file of another program or of another version is refused by name.
 pub(super) fn read(path: &Path) -> Result<Run, Failure> {
     let wrong = |what: String| Failure::wrong_use(format!("{}: {what}", path.display()));
-    let text = fs::read(path).map_err(|error| {
+    let text = bounded::read(path, LONGEST).map_err(|error| {
         wrong(error.to_string())
             .help("name a run.json that `loopos bench` wrote, or the folder that holds it")
     })?;

@@ -5,9 +5,13 @@ use std::path::Path;
 
 use super::environment;
 use super::outcome::{Failure, is_quiet, warn};
+use crate::bounded;
 use crate::config::Config;
 use crate::text::{self, Corpus, DEFAULT_BYTES, Key, TextError, Tokenizer, Tokens};
 use crate::units::grouped;
+
+/// The most bytes of a `tokenizer.json`: GPT-2's has 2 MB, those of 250,000 tokens some 20.
+const LONGEST_TOKENIZER: u64 = 64 << 20;
 
 /// A text in tokens.
 pub(crate) struct Text {
@@ -161,7 +165,7 @@ pub(crate) fn load_tokenizer(path: &Path) -> Result<Tokenizer, Failure> {
     let broken = |error: &dyn std::fmt::Display| {
         Failure::failed(format!("cannot use {}: {error}", path.display()))
     };
-    let json = std::fs::read_to_string(path).map_err(|error| broken(&error))?;
+    let json = bounded::read_text(path, LONGEST_TOKENIZER).map_err(|error| broken(&error))?;
     Tokenizer::from_json(&json).map_err(|error| broken(&error))
 }
 

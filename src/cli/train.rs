@@ -1,11 +1,13 @@
 //! `loopos train`: train the model of a configuration on a text, with checkpoints that a killed run continues from.
 
 mod explain;
+mod processors;
 mod time_limit;
 mod traced;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGUSR1;
@@ -24,6 +26,7 @@ use crate::train::run::{RunError, Summary};
 use crate::train::run_folder;
 use crate::train::trace::About;
 use crate::units::{Seconds, digits, grouped};
+use processors::Processors;
 use time_limit::TimeLimit;
 use traced::Traced;
 
@@ -233,7 +236,9 @@ fn train(arguments: &Arguments, ranks: &Ranks) -> anyhow::Result<Exit> {
     } else {
         Progress::quiet()
     };
-    let mut traced = Traced::new(&mut progress, arguments.trace.is_some());
+    let pool = Arc::clone(&prepared.workers.pool);
+    let mut watched = Processors::new(&mut progress, pool);
+    let mut traced = Traced::new(&mut watched, arguments.trace.is_some());
     let mut timed = TimeLimit::new(&mut traced, arguments.max_seconds, interrupt.stop());
     let outcome = prepared.run(&mut timed).go(interrupt.stop());
     let trace = traced.take();

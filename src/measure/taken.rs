@@ -1,12 +1,14 @@
-//! CPU time that others took from threads which wanted to run: the hypervisor from the CPUs, other programs from the threads.
+//! CPU time that others took from threads which wanted to run: the hypervisor from the CPUs, other programs from the threads. And time
+//! in which no thread wanted to run, because somebody had stopped the program.
 //!
-//! Both are counted by the kernel since its start or the thread's, so that two readings tell what happened between them. Steal comes in
+//! All are counted by the kernel since its start or the thread's, so that two readings tell what happened between them. Steal comes in
 //! ticks of 10 ms: only sums over many stretches mean something. A reading costs one file, and one more a thread, tens of
 //! microseconds each: it belongs beside what is timed, not inside.
 
 use super::process::{Unreadable, threads};
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Instant;
 
 /// Seconds of a tick of /proc/stat: USER_HZ is 100 on every x86-64 Linux.
 const TICK: f64 = 0.01;
@@ -14,9 +16,13 @@ const TICK: f64 = 0.01;
 /// Where the time of the CPUs is counted.
 const STAT: &str = "/proc/stat";
 
-/// Both counters at one moment.
+/// A program that stood still for less of its time, and for less than these seconds, only waited: for a page, for a thread to wake.
+const STILL: (f64, f64) = (0.1, 0.1);
+
+/// All counters at one moment.
 #[derive(Clone, Debug)]
 pub struct Reading {
+    at: Instant,
     steal: Result<Steal, Unreadable>,
     schedule: Result<Schedule, Unreadable>,
 }
@@ -34,10 +40,15 @@ pub struct Taken {
     pub stolen: Result<f64, Unreadable>,
     /// While threads of this process were ready to run, and something else had their CPU.
     pub displaced: Result<f64, Unreadable>,
+    /// While the busiest thread of this process neither ran nor was ready to, although it had work: stopped by a signal, by a
+    /// debugger, by the freezer of its control group, or asleep with the machine.
+    pub halted: Result<f64, Unreadable>,
+    /// From one reading to the other.
+    pub seconds: f64,
 }
 
 impl Reading {
-    /// Reads both. Never fails: what cannot be read is a reason in [`Taken`].
+    /// Reads all. Never fails: what cannot be read is a reason in [`Taken`].
     pub fn now() -> Self {
         let unreadable = |error: std::io::Error| Unreadable {
             path: STAT.into(),
@@ -47,14 +58,18 @@ impl Reading {
         Self {
             steal: stat.map(|text| steal(&text)),
             schedule: schedule(),
+            at: Instant::now(),
         }
     }
 
     /// What was taken since an `earlier` reading: from these CPUs by the system's numbers, and from all threads of this process.
     pub fn since(&self, earlier: &Self, cpus: &[usize]) -> Taken {
+        let seconds = self.at.duration_since(earlier.at).as_secs_f64();
         Taken {
             stolen: stolen(&earlier.steal, &self.steal, cpus),
             displaced: displaced(&earlier.schedule, &self.schedule),
+            halted: halted(&earlier.schedule, &self.schedule, seconds),
+            seconds,
         }
     }
 }
@@ -68,7 +83,16 @@ impl Taken {
         stretches.into_iter().cloned().reduce(|sum, stretch| Taken {
             stolen: add(&sum.stolen, &stretch.stolen),
             displaced: add(&sum.displaced, &stretch.displaced),
+            halted: add(&sum.halted, &stretch.halted),
+            seconds: sum.seconds + stretch.seconds,
         })
+    }
+
+    /// Seconds for which somebody had stopped the program; `None` where that was not so, or is not known.
+    pub fn stood_still(&self) -> Option<f64> {
+        let (share, least) = STILL;
+        let halted = *self.halted.as_ref().ok()?;
+        (halted > least && halted > share * self.seconds).then_some(halted)
     }
 }
 
@@ -160,6 +184,21 @@ fn displaced(
     Ok(after.iter().map(waited).sum::<u64>() as f64 / 1e9)
 }
 
+/// The thread that leads the others never sleeps while there is work: what it neither ran nor waited, nobody did.
+fn halted(
+    before: &Result<Schedule, Unreadable>,
+    after: &Result<Schedule, Unreadable>,
+    seconds: f64,
+) -> Result<f64, Unreadable> {
+    let (before, after) = both(before, after)?;
+    let wanted = |(thread, [ran, waited]): (&u32, &[u64; 2])| {
+        let [had_run, had_waited] = before.get(thread).copied().unwrap_or_default();
+        ran.saturating_sub(had_run) + waited.saturating_sub(had_waited)
+    };
+    let most = after.iter().map(wanted).max().unwrap_or(0) as f64 / 1e9;
+    Ok((seconds - most).max(0.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,10 +256,36 @@ mod tests {
     }
 
     #[test]
+    fn who_had_work_and_neither_ran_nor_waited_stood_still() {
+        let times = |all: [[u64; 2]; 2]| {
+            let seconds = |pair: [u64; 2]| pair.map(|time| time * 1_000_000_000);
+            Ok([(1, seconds(all[0])), (2, seconds(all[1]))].into())
+        };
+        let before = times([[1, 1], [7, 0]]);
+        // The leader ran for two seconds and waited for one; the other thread helped for one.
+        let after = times([[3, 2], [8, 0]]);
+        let taken = |seconds: f64| Taken {
+            stolen: Ok(0.0),
+            displaced: Ok(1.0),
+            halted: halted(&before, &after, seconds),
+            seconds,
+        };
+        assert_eq!(taken(3.0).halted, Ok(0.0));
+        assert_eq!(taken(3.0).stood_still(), None);
+        assert_eq!(taken(8.0).stood_still(), Some(5.0));
+        assert_eq!(taken(3.05).stood_still(), None, "as short as a page fault");
+        assert_eq!(taken(2.9).halted, Ok(0.0), "counters lag behind the clock");
+        let unknown = halted(&Err(unknown("no")), &after, 3.0);
+        assert!(unknown.is_err());
+    }
+
+    #[test]
     fn stretches_add_up_and_one_unknown_makes_all_unknown() {
         let stretch = |stolen: f64| Taken {
             stolen: Ok(stolen),
             displaced: Ok(0.5),
+            halted: Ok(0.0),
+            seconds: 2.0,
         };
         let mut all = vec![stretch(0.25), stretch(0.5), stretch(0.0)];
         let sum = Taken::sum(&all).unwrap();

@@ -52,14 +52,21 @@ pub(super) struct Crew {
     counter: Line<AtomicU64>,
     /// Tasks of the job that ended.
     ended: Line<AtomicUsize>,
-    /// Tasks of the job.
-    tasks: AtomicUsize,
-    /// A pointer to the leader's [`Task`].
-    task: AtomicPtr<()>,
+    /// The current job and, in turn, the one before or the next. A thread that comes late may still look at a job while the leader
+    /// writes down the next one, which must not look to it like more tasks of its own.
+    jobs: [Job; 2],
     sleepers: AtomicUsize,
     sleep: Mutex<()>,
     wake: Condvar,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+/// What a job consists of.
+#[derive(Debug)]
+struct Job {
+    tasks: AtomicUsize,
+    /// A pointer to the leader's [`Task`].
+    task: AtomicPtr<()>,
 }
 
 /// Alone in its pair of cache lines.
@@ -72,8 +79,12 @@ impl Crew {
         Crew {
             counter: Line(AtomicU64::new(0)),
             ended: Line(AtomicUsize::new(0)),
-            tasks: AtomicUsize::new(0),
-            task: AtomicPtr::new(ptr::null_mut()),
+            jobs: [const {
+                Job {
+                    tasks: AtomicUsize::new(0),
+                    task: AtomicPtr::new(ptr::null_mut()),
+                }
+            }; 2],
             sleepers: AtomicUsize::new(0),
             sleep: Mutex::new(()),
             wake: Condvar::new(),
@@ -116,10 +127,8 @@ impl Crew {
             // What is too small to share stays in the leader's caches.
             return (0..tasks).for_each(|task| as_worker(0, || f(task, 0)));
         }
-        self.ended.0.store(0, Relaxed);
-        self.tasks.store(tasks, Relaxed);
-        self.task.store((&raw const f).cast_mut().cast(), Relaxed);
         let job = (self.counter.0.load(Relaxed) | (JOB - 1)).wrapping_add(1);
+        self.write_down(job, tasks, &f);
         self.publish(job);
         self.take_tasks(job, 0);
         // Nobody may leave while a task that borrows from the caller runs.
@@ -135,6 +144,19 @@ impl Crew {
         {
             resume_unwind(panic);
         }
+    }
+
+    /// Makes `job` ready to be published; all tasks of the one before have ended.
+    fn write_down(&self, job: u64, tasks: usize, f: &Task<'_>) {
+        self.ended.0.store(0, Relaxed);
+        let place = self.place(job);
+        place.tasks.store(tasks, Release);
+        let f = (&raw const *f).cast_mut().cast();
+        place.task.store(f, Release);
+    }
+
+    fn place(&self, job: u64) -> &Job {
+        &self.jobs[(job >> TASK_BITS) as usize % 2]
     }
 
     /// Takes tasks of the leader's jobs as worker `worker` until the leader ends.
@@ -158,8 +180,9 @@ impl Crew {
 
     /// Takes tasks of `job` while it has any and is the current one.
     fn take_tasks(&self, job: u64, worker: usize) {
-        let tasks = self.tasks.load(Relaxed);
-        let task = self.task.load(Relaxed);
+        let place = self.place(job);
+        let tasks = place.tasks.load(Acquire);
+        let task = place.task.load(Acquire);
         let mut counter = self.counter.0.load(Acquire);
         while counter & !(JOB - 1) == job && ((counter & (JOB - 1)) as usize) < tasks {
             if let Err(now) =
@@ -170,8 +193,10 @@ impl Crew {
                 counter = now;
                 continue;
             }
-            // SAFETY: the exchange took a task of `job`, so `tasks` and `task`, written before the job was published and not
-            // again before all of its tasks ended, are those of `job`, and `run` keeps the closure until this task ended.
+            // SAFETY: the exchange took a task of `job`, which was the current one all the while. `tasks` and `task` were written
+            // before it was published; their place is written again for the job after the next, whose leader has published the
+            // next one before: who reads that also sees another job in the counter. So they are those of `job`, and `run` keeps
+            // the closure until this task ended.
             let f = unsafe { *task.cast::<Task<'_>>() };
             let index = (counter & (JOB - 1)) as usize;
             let run = || as_worker(worker, || f(index, worker));
@@ -230,4 +255,34 @@ fn wait(waited: &mut usize) -> bool {
         thread::yield_now();
     }
     *waited < SPINS + YIELDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody stands by: the leader does its jobs alone.
+    #[test]
+    fn a_thread_that_comes_late_takes_nothing_of_the_next_job() {
+        let crew = Crew::new();
+        for tasks in 2..6 {
+            crew.run(tasks, &|_, _| {});
+            let late = crew.counter.0.load(SeqCst) & !(JOB - 1);
+            // The next job has more tasks. It is written down, and a thread still looks at the one before.
+            let taken = AtomicUsize::new(0);
+            let count = |_, _| {
+                taken.fetch_add(1, Relaxed);
+            };
+            let f: Task<'_> = &count;
+            crew.write_down(late + JOB, tasks + 1, &f);
+            crew.take_tasks(late, 1);
+            assert_eq!(taken.load(Relaxed), 0, "after a job of {tasks}");
+            assert_eq!(crew.ended.0.load(Relaxed), 0);
+            // Published, it is all there.
+            crew.publish(late + JOB);
+            crew.take_tasks(late, 1);
+            crew.take_tasks(late + JOB, 1);
+            assert_eq!(taken.load(Relaxed), tasks + 1);
+        }
+    }
 }

@@ -8,7 +8,8 @@ mod aside;
 mod crew;
 mod place;
 
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 pub use aside::aside;
 use crew::Crew;
@@ -22,6 +23,8 @@ use crate::kernels::Team;
 pub struct Pool {
     threads: ThreadPool,
     cpus: Vec<usize>,
+    /// The system's number of each thread; 0 before it runs.
+    numbers: Arc<[AtomicI32]>,
     crew: Crew,
     /// Held while the crew has a leader.
     leading: Mutex<()>,
@@ -54,11 +57,14 @@ impl Pool {
             return Err(PoolError::Empty);
         }
         let places = cpus.to_vec();
+        let numbers: Arc<[AtomicI32]> = cpus.iter().map(|_| AtomicI32::new(0)).collect();
+        let own = Arc::clone(&numbers);
         let threads = ThreadPoolBuilder::new()
             .num_threads(cpus.len())
             .thread_name(|index| format!("loopos-{index}"))
             .start_handler(move |index| {
                 place::bind(place::CALLER, &[places[index]]);
+                own[index].store(place::caller(), Ordering::Release);
                 flush_denormals();
             })
             .build()
@@ -69,6 +75,7 @@ impl Pool {
         Ok(Pool {
             threads,
             cpus: cpus.to_vec(),
+            numbers,
             crew: Crew::new(),
             leading: Mutex::new(()),
         })
@@ -77,6 +84,16 @@ impl Pool {
     /// The CPUs it was built for.
     pub fn cpus(&self) -> &[usize] {
         &self.cpus
+    }
+
+    /// The CPUs that each thread may run on now: more, others or fewer than it was built for, where the system or the user has moved
+    /// it. `None` where a thread does not run yet or the system does not tell. A microsecond a thread.
+    pub fn allowed(&self) -> Vec<Option<Vec<usize>>> {
+        let allowed = |number: &AtomicI32| match number.load(Ordering::Acquire) {
+            0 => None,
+            number => place::allowed(number),
+        };
+        self.numbers.iter().map(allowed).collect()
     }
 
     /// Runs `f` on a thread of the pool, where rayon's iterators use all of its threads.
@@ -189,6 +206,17 @@ mod tests {
             busy[worker].fetch_sub(1, Relaxed);
         });
         assert!(counts.iter().all(|count| count.load(Relaxed) == 1));
+    }
+
+    #[test]
+    fn threads_that_were_moved_are_seen_to_be_elsewhere() {
+        let pool = Pool::new(&[0, 0]).expect("two threads");
+        pool.on_each(|_| ());
+        assert_eq!(pool.allowed(), vec![Some(vec![0]); 2]);
+        let every = place::allowed(place::CALLER).expect("the CPUs of this test");
+        let number = pool.numbers[1].load(Ordering::Acquire);
+        assert!(bind_thread(number as u32, &every));
+        assert_eq!(pool.allowed(), [Some(vec![0]), Some(every)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 /// Lets `f` run while the calling thread is bound to `cpus`, the system's numbers; afterwards it may run where it could before.
 /// A refusal leaves it where it is.
 pub fn placed<R>(cpus: &[usize], f: impl FnOnce() -> R) -> R {
-    let _back = Back(affinity());
+    let _back = Back(affinity(CALLER));
     bind(CALLER, cpus);
     f()
 }
@@ -45,13 +45,31 @@ fn apply(thread: libc::pid_t, set: &libc::cpu_set_t) -> bool {
     unsafe { libc::sched_setaffinity(thread, size_of::<libc::cpu_set_t>(), set) == 0 }
 }
 
-fn affinity() -> Option<libc::cpu_set_t> {
+fn affinity(thread: libc::pid_t) -> Option<libc::cpu_set_t> {
     // SAFETY: the set is a plain bit array, valid when zeroed; the call writes no more than its size.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
-        (libc::sched_getaffinity(CALLER, size_of::<libc::cpu_set_t>(), &mut set) == 0)
+        (libc::sched_getaffinity(thread, size_of::<libc::cpu_set_t>(), &mut set) == 0)
             .then_some(set)
     }
+}
+
+/// The CPUs that a thread may run on now, the system's numbers; `None` where it has ended or the system does not tell.
+pub(super) fn allowed(thread: libc::pid_t) -> Option<Vec<usize>> {
+    let set = affinity(thread)?;
+    // SAFETY: the number lies in the set.
+    let inside = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &set) };
+    Some(
+        (0..8 * size_of::<libc::cpu_set_t>())
+            .filter(inside)
+            .collect(),
+    )
+}
+
+/// The system's number of the calling thread.
+pub(super) fn caller() -> libc::pid_t {
+    // SAFETY: the call has no arguments and cannot fail.
+    unsafe { libc::gettid() }
 }
 
 #[cfg(test)]
@@ -59,12 +77,7 @@ mod tests {
     use super::*;
 
     fn cpus() -> Vec<usize> {
-        let set = affinity().unwrap();
-        // SAFETY: the number lies in the set.
-        let inside = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &set) };
-        (0..8 * size_of::<libc::cpu_set_t>())
-            .filter(inside)
-            .collect()
+        allowed(CALLER).unwrap()
     }
 
     #[test]

@@ -53,6 +53,11 @@ pub use topology::{CoreKind, Cpu, Topology};
 use crate::units::Bytes;
 use sha2::{Digest, Sha256};
 
+/// CPUs' worth of time that the control groups grant this process now; `None` where they set no limit. A dozen small files are read.
+pub fn quota() -> Fact<Option<f64>> {
+    cgroup::read(&Source::files()).cpus
+}
+
 /// Everything that the probe found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Machine {

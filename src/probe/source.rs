@@ -59,6 +59,18 @@ impl Source {
         }
     }
 
+    /// The small files of this machine alone: nothing is visited, and nothing tried.
+    pub(super) fn files() -> Source {
+        let files = Files::System(RefCell::default());
+        let affinity = Fact::unknown("not asked for");
+        Source {
+            cpus: BTreeMap::new(),
+            affinity,
+            trials: BTreeMap::new(),
+            files,
+        }
+    }
+
     /// A machine put together from its parts.
     pub(super) fn recorded(
         cpus: BTreeMap<u32, Leaves>,

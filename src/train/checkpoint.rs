@@ -11,11 +11,16 @@ use std::path::{Path, PathBuf};
 use super::digest;
 use super::state::{SCHEMA, State};
 use super::tensor_file::{self, Tensor, TensorFileError, TensorMut};
+use crate::bounded;
 
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 const SUMS: &str = "SHA256SUMS";
+
+/// The most bytes of the small files: a state is the configuration and some numbers, the sums are three lines.
+const LONGEST_STATE: u64 = 4 << 20;
+const LONGEST_SUMS: u64 = 1 << 16;
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +81,7 @@ impl Checkpoint {
     pub fn open(path: &Path) -> Result<Checkpoint, CheckpointError> {
         verify(path)?;
         let file = path.join(STATE);
-        let bytes = fs::read(&file).map_err(read_error(&file))?;
+        let bytes = bounded::read(&file, LONGEST_STATE).map_err(read_error(&file))?;
         let damaged = |reason| CheckpointError::Damaged {
             path: file.clone(),
             reason,
@@ -114,7 +119,7 @@ impl Checkpoint {
 
 fn verify(folder: &Path) -> Result<(), CheckpointError> {
     let sums = folder.join(SUMS);
-    let text = fs::read_to_string(&sums).map_err(read_error(&sums))?;
+    let text = bounded::read_text(&sums, LONGEST_SUMS).map_err(read_error(&sums))?;
     for name in [MODEL, OPTIMIZER, STATE] {
         let path = folder.join(name);
         let found = digest::of_file(&path).map_err(read_error(&path))?;

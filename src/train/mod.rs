@@ -28,6 +28,7 @@ pub mod named_tensors;
 pub mod run_folder;
 pub mod state;
 pub mod tensor_file;
+mod tensor_header;
 pub mod trace;
 
 pub use data::{Batch, Dataset};

@@ -10,13 +10,9 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
-use super::{digest, disk_space};
+use super::{digest, disk_space, tensor_header};
 use crate::atomic;
 use crate::units::Bytes;
-
-/// The longest header that is believed. A model of a hundred layers needs a tenth of it; without a limit a crafted header of
-/// 70 MB takes seconds and a gigabyte to parse.
-const HEADER_LIMIT: u64 = 1 << 20;
 
 /// Values converted to or from bytes at a time.
 const CHUNK: usize = 16 * 1024;
@@ -185,7 +181,7 @@ pub fn read(path: &Path, targets: &mut [TensorMut<'_>]) -> Result<(), TensorFile
         source,
     };
     let mut file = File::open(path).map_err(unreadable)?;
-    let metadata = read_header(path, &mut file)?;
+    let metadata = tensor_header::read(path, &mut file)?;
     for name in metadata.offset_keys() {
         let target = targets
             .iter_mut()
@@ -194,8 +190,10 @@ pub fn read(path: &Path, targets: &mut [TensorMut<'_>]) -> Result<(), TensorFile
                 path: path.to_owned(),
                 name: name.clone(),
             })?;
-        let found = metadata.info(&name).map_or_else(String::new, describe);
-        let wanted = describe(&TensorInfo {
+        let found = metadata
+            .info(&name)
+            .map_or_else(String::new, tensor_header::describe);
+        let wanted = tensor_header::describe(&TensorInfo {
             dtype: Dtype::F32,
             shape: target.dims.to_vec(),
             data_offsets: (0, 0),
@@ -248,45 +246,6 @@ fn header_of(infos: Vec<(String, TensorInfo)>) -> Result<Vec<u8>, SafeTensorErro
     Ok(header)
 }
 
-/// The header of a file, which is left at the first byte of the values.
-pub(super) fn read_header(path: &Path, file: &mut File) -> Result<Metadata, TensorFileError> {
-    let unreadable = |source| TensorFileError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let malformed = |reason: String| TensorFileError::Malformed {
-        path: path.to_owned(),
-        reason,
-    };
-    let bytes = file.metadata().map_err(unreadable)?.len();
-    if bytes < 8 {
-        return Err(malformed(format!("it has {bytes} bytes")));
-    }
-    let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(unreadable)?;
-    let length = u64::from_le_bytes(length);
-    if length > HEADER_LIMIT.min(bytes - 8) {
-        return Err(malformed(format!("it claims a header of {length} bytes")));
-    }
-    let mut header = vec![0; length as usize];
-    file.read_exact(&mut header).map_err(unreadable)?;
-    let metadata: Metadata =
-        serde_json::from_slice(&header).map_err(|error| malformed(error.to_string()))?;
-    let (claimed, present) = (metadata.data_len() as u64, bytes - 8 - length);
-    if claimed != present {
-        return Err(malformed(format!(
-            "its header claims {claimed} bytes of values, and it has {present}"
-        )));
-    }
-    Ok(metadata)
-}
-
-/// As in `F32 (1024, 768)`.
-pub(super) fn describe(info: &TensorInfo) -> String {
-    let dims: Vec<_> = info.shape.iter().map(ToString::to_string).collect();
-    format!("{:?} ({})", info.dtype, dims.join(", "))
-}
-
 /// Reads values from where the file stands.
 pub(super) fn fill(file: &mut File, values: &mut [f32]) -> io::Result<()> {
     let mut bytes = [0; CHUNK * 4];
@@ -302,6 +261,7 @@ pub(super) fn fill(file: &mut File, values: &mut [f32]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::tensor_header::HEADER_LIMIT;
     use super::*;
     use safetensors::SafeTensors;
     use std::fs;

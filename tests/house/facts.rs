@@ -4,6 +4,7 @@
 pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("atomic", &[]),
+    ("bounded", &["units"]),
     ("probe", &["units"]),
     ("kernels", &["units"]),
     ("parallel", &["kernels", "units"]),
@@ -15,7 +16,8 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     (
         "train",
         &[
-            "model", "fleet", "text", "tensor", "parallel", "kernels", "record", "atomic", "units",
+            "model", "fleet", "text", "tensor", "parallel", "kernels", "record", "atomic",
+            "bounded", "units",
         ],
     ),
     ("measure", &["units"]),
@@ -34,7 +36,8 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "probe", "measure", "stats", "kernels", "tensor", "parallel", "model", "train", "text",
-            "config", "record", "history", "suites", "report", "fleet", "atomic", "units",
+            "config", "record", "history", "suites", "report", "fleet", "atomic", "bounded",
+            "units",
         ],
     ),
 ];

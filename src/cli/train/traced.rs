@@ -2,23 +2,22 @@
 
 use std::path::Path;
 
-use crate::cli::progress::Progress;
 use crate::model::Observer;
 use crate::train::metrics_log::{StepRecord, ValidationRecord};
 use crate::train::run::Events;
 use crate::train::trace::Trace;
 
-/// Progress, and the trace where one is wanted.
-pub(super) struct Traced<'a> {
-    progress: &'a mut Progress,
+/// Who is told what happens, and the trace where one is wanted.
+pub(super) struct Traced<'a, E> {
+    events: &'a mut E,
     trace: Option<Trace>,
 }
 
-impl<'a> Traced<'a> {
+impl<'a, E: Events> Traced<'a, E> {
     /// Traces where `wanted`.
-    pub(super) fn new(progress: &'a mut Progress, wanted: bool) -> Self {
+    pub(super) fn new(events: &'a mut E, wanted: bool) -> Self {
         Self {
-            progress,
+            events,
             trace: wanted.then(Trace::new),
         }
     }
@@ -29,17 +28,17 @@ impl<'a> Traced<'a> {
     }
 }
 
-impl Events for Traced<'_> {
+impl<E: Events> Events for Traced<'_, E> {
     fn step(&mut self, record: &StepRecord) {
-        self.progress.step(record);
+        self.events.step(record);
     }
 
     fn validated(&mut self, record: &ValidationRecord) {
-        self.progress.validated(record);
+        self.events.validated(record);
     }
 
     fn saved(&mut self, step: u64, path: &Path) {
-        self.progress.saved(step, path);
+        self.events.saved(step, path);
     }
 
     fn watcher(&mut self, step: u64) -> Option<&mut dyn Observer> {

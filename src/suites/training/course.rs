@@ -2,6 +2,7 @@
 
 use super::counting;
 use super::findings::{Arm, Findings, Memory};
+use super::halts;
 use super::model_flops::Sizes;
 use super::operator_times::OperatorTimes;
 use crate::kernels::Isa;
@@ -90,12 +91,13 @@ pub(super) fn measure(
 
 /// Warms up and measures rounds of steps; says what disturbed them, and who.
 fn rounds(
-    context: &Context,
+    context: &mut Context,
     case: &Case,
     steps: &mut Steps,
     budget: f64,
 ) -> (Option<process::Disturbance>, Option<Vec<Load>>) {
-    let (effort, threads) = (context.experiment.effort, &context.experiment.threads);
+    let experiment = context.experiment;
+    let (effort, threads) = (experiment.effort, &experiment.threads);
     let plan = SessionPlan {
         fewest_rounds: 3,
         most_rounds: effort.samples(MOST_ROUNDS),
@@ -120,8 +122,14 @@ fn rounds(
     for (arm, samples) in steps.arms.iter_mut().zip(samples) {
         arm.complete(samples);
     }
+    let mut arms: Vec<&mut Arm> = steps.arms.iter_mut().map(|team| &mut team.found).collect();
+    let halts = halts::leave_out(&mut arms);
     let disturbance = disturbance(&before);
     let used = |earlier: &Neighbours| Some(Neighbours::now()?.since(earlier));
+    if let Some(text) = halts {
+        let text = format!("Training, {}: {text}", case.name);
+        context.recorder.note("limits", &text);
+    }
     (disturbance, present.as_ref().and_then(used))
 }
 

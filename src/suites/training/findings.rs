@@ -236,6 +236,8 @@ pub(super) mod sample {
             Taken {
                 stolen: Ok(stolen),
                 displaced,
+                halted: Ok(0.0),
+                seconds: 1.0,
             }
         }
         Findings {

@@ -7,6 +7,7 @@ mod attribution;
 mod counting;
 mod course;
 mod findings;
+mod halts;
 mod ledger;
 mod model_flops;
 mod operator_counts;

@@ -122,6 +122,8 @@ mod tests {
         let taken = |stolen: &f64| Taken {
             stolen: Ok(*stolen),
             displaced: displaced.clone(),
+            halted: Ok(0.0),
+            seconds: 1.0,
         };
         Arm {
             threads: 2,

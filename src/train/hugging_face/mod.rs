@@ -9,13 +9,14 @@ mod export;
 mod half;
 mod weights;
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub use export::{Vocabulary, export};
 
 use super::tensor_file::TensorFileError;
+use crate::bounded;
 use crate::model::{Parameters, Shape};
 use weights::Weights;
 
@@ -121,12 +122,7 @@ fn read_text(path: &Path) -> Result<String, HuggingFaceError> {
         path: path.to_owned(),
         source,
     };
-    let mut text = String::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(LONGEST_JSON)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
-    Ok(text)
+    bounded::read_text(path, LONGEST_JSON).map_err(unreadable)
 }
 
 /// Whether there is nothing at `path`, or an empty folder.

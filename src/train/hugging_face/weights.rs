@@ -14,6 +14,7 @@ use super::{HuggingFaceError, INDEX, MODEL, read_text};
 use crate::model::{Layout, Parameters, Shape};
 use crate::train::named_tensors::tensors_mut;
 use crate::train::tensor_file::{self, TensorFileError};
+use crate::train::tensor_header;
 
 /// Values converted at a time.
 const CHUNK: usize = 16 * 1024;
@@ -52,7 +53,7 @@ impl Weights {
                 source,
             };
             let mut file = File::open(path).map_err(unreadable)?;
-            let header = tensor_file::read_header(path, &mut file)?;
+            let header = tensor_header::read(path, &mut file)?;
             let start = file.stream_position().map_err(unreadable)?;
             // In the order of the file, so that the same file is refused by the same tensor every time.
             for name in header.offset_keys() {
@@ -137,8 +138,8 @@ fn check(
     Err(TensorFileError::Mismatch {
         path: path.to_owned(),
         name: name.to_owned(),
-        found: tensor_file::describe(info),
-        wanted: tensor_file::describe(&wanted),
+        found: tensor_header::describe(info),
+        wanted: tensor_header::describe(&wanted),
     })
 }
 
