@@ -3,6 +3,7 @@
 mod document;
 mod experiment;
 mod folder;
+mod forecast;
 mod simulation;
 mod summary;
 
@@ -20,9 +21,9 @@ use crate::measure::turn::{Error as TurnError, Turn};
 use crate::probe::Machine;
 use crate::record::Run;
 use crate::suites::{Context, Effort, Experiment, Host, Recorder, SUITES, Suite};
-use crate::units::Seconds;
 pub(super) use document::Document;
 use folder::Folder;
+use forecast::Forecast;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -166,7 +167,14 @@ pub(super) fn measure(
         document,
         folder: &folder,
         experiment: &experiment,
-        begin: Instant::now(),
+        forecast: Forecast::new(
+            arguments
+                .suites()
+                .iter()
+                .map(|suite| suite.seconds(&experiment))
+                .collect(),
+            experiment.seconds,
+        ),
     };
     let mut context = Context::new(&machine, &experiment, &clock, &watcher);
     if turn.is_none() {
@@ -175,8 +183,9 @@ pub(super) fn measure(
         context.recorder.note("method", text);
     }
     let mut outcome = Ok(());
-    for suite in arguments.suites() {
+    for (place, suite) in arguments.suites().into_iter().enumerate() {
         if !watcher.stopped() && outcome.is_ok() {
+            watcher.forecast.begins(place);
             context.recorder.note("method", suite.how_to_read());
             outcome = suite.run(&mut context);
         }
@@ -267,20 +276,10 @@ struct Watcher<'a> {
     document: Document,
     folder: &'a Folder,
     experiment: &'a Experiment,
-    begin: Instant,
+    forecast: Forecast,
 }
 
 impl Watcher<'_> {
-    /// How long it has measured, and what is left where there is a limit.
-    fn time(&self) -> String {
-        let elapsed = self.begin.elapsed().as_secs_f64();
-        let left = self.experiment.seconds.map_or(String::new(), |limit| {
-            let left = Seconds((limit - elapsed).max(0.0).round());
-            format!(", at most {left} left")
-        });
-        format!("{}{left}", Seconds(elapsed.round()))
-    }
-
     /// Writes the page, if there is a number at all.
     fn conclude(&self, recorder: &Recorder) -> anyhow::Result<Option<Measured>> {
         let measured = recorder
@@ -299,7 +298,11 @@ impl Watcher<'_> {
 
 impl Host for Watcher<'_> {
     fn say(&self, text: &str) {
-        say(&format!("[{}] {text}", self.time()));
+        say(&format!("[{}] {text}", self.forecast));
+    }
+
+    fn reached(&self, share: f64) {
+        self.forecast.reached(share);
     }
 
     fn stopped(&self) -> bool {

@@ -8,6 +8,7 @@
     reason = "the leader's closure is lent to the other threads for the time of one job"
 )]
 
+use super::meter::Meter;
 use std::{
     any::Any,
     cell::Cell,
@@ -60,6 +61,7 @@ pub(super) struct Crew {
     sleep: Mutex<()>,
     wake: Condvar,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
+    pub(super) meter: Meter,
 }
 
 /// Alone in its pair of cache lines.
@@ -78,6 +80,7 @@ impl Crew {
             sleep: Mutex::new(()),
             wake: Condvar::new(),
             panic: Mutex::new(None),
+            meter: Meter::new(),
         }
     }
 
@@ -116,6 +119,7 @@ impl Crew {
             // What is too small to share stays in the leader's caches.
             return (0..tasks).for_each(|task| as_worker(0, || f(task, 0)));
         }
+        let begin = self.meter.begin();
         self.ended.0.store(0, Relaxed);
         self.tasks.store(tasks, Relaxed);
         self.task.store((&raw const f).cast_mut().cast(), Relaxed);
@@ -127,6 +131,7 @@ impl Crew {
         while self.ended.0.load(Acquire) < tasks {
             wait(&mut waited);
         }
+        self.meter.shared(begin);
         if let Some(panic) = self
             .panic
             .lock()
@@ -160,6 +165,7 @@ impl Crew {
     fn take_tasks(&self, job: u64, worker: usize) {
         let tasks = self.tasks.load(Relaxed);
         let task = self.task.load(Relaxed);
+        let (begin, mut taken) = (self.meter.begin(), false);
         let mut counter = self.counter.0.load(Acquire);
         while counter & !(JOB - 1) == job && ((counter & (JOB - 1)) as usize) < tasks {
             if let Err(now) =
@@ -170,6 +176,7 @@ impl Crew {
                 counter = now;
                 continue;
             }
+            taken = true;
             // SAFETY: the exchange took a task of `job`, so `tasks` and `task`, written before the job was published and not
             // again before all of its tasks ended, are those of `job`, and `run` keeps the closure until this task ended.
             let f = unsafe { *task.cast::<Task<'_>>() };
@@ -180,6 +187,9 @@ impl Crew {
             }
             self.ended.0.fetch_add(1, Release);
             counter = self.counter.0.load(Acquire);
+        }
+        if taken {
+            self.meter.busy(begin);
         }
     }
 

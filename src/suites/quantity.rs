@@ -125,6 +125,8 @@ quantities! {
     RELATIVE_DIFFERENCE = "relative_difference", "ratio", Lower;
     /// Speed-up over the number of threads.
     THREAD_EFFICIENCY = "thread_efficiency", "ratio", Higher;
+    /// Part of the time that all threads together have in a step.
+    SHARE_OF_THREADS = "share_of_threads", "ratio", Lower;
     /// Training loss.
     LOSS = "loss", "nats", Lower;
     /// Loss on text that was not trained on.
@@ -133,6 +135,12 @@ quantities! {
     UNIGRAM_ENTROPY = "unigram_entropy", "nats", Neither;
     /// Arithmetic that the model needs per token, forward and backward.
     FLOPS_PER_TOKEN = "flops_per_token", "FLOP", Neither;
+    /// Lines that L1 lacked, in bytes.
+    BYTES_INTO_L1 = "bytes_into_l1", "bytes", Neither;
+    /// Lines that L2 lacked, in bytes.
+    BYTES_INTO_L2 = "bytes_into_l2", "bytes", Neither;
+    /// Lines that L3 lacked, in bytes.
+    BYTES_FROM_MEMORY = "bytes_from_memory", "bytes", Neither;
     /// Floating-point operations.
     FLOPS = "flops", "FLOP", Neither;
     /// The same by the model's formula.
@@ -172,7 +180,7 @@ mod tests {
                 quantity
                     .name
                     .chars()
-                    .all(|c| c.is_ascii_lowercase() || c == '_'),
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
                 "{}",
                 quantity.name
             );
