@@ -1,5 +1,6 @@
 //! Invented runs for tests: a usual one, a large machine, one that measured nothing, one that means harm. Never shipped.
 
+mod caches;
 mod frequency;
 mod hostile;
 mod kernels;
@@ -36,6 +37,9 @@ pub(super) fn typical() -> Run {
     builder.machine_curves();
     builder.kernels();
     builder.sizes();
+    builder.ways(2, 2);
+    builder.misses();
+    builder.slots();
     builder.run
 }
 
@@ -52,6 +56,9 @@ pub(super) fn large() -> Run {
         ("scalar", 140.0),
     ]);
     builder.machine_curves();
+    builder.ways(32, 8);
+    builder.misses();
+    builder.slots();
     builder.run
 }
 
