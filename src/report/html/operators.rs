@@ -97,8 +97,10 @@ fn rows(view: &View<'_>) -> Vec<Row> {
 
 /// What keeps an operator below its roof most: the threads, memory, or the kernel itself.
 fn reason(roof: &str, share: f64, efficiency: Option<f64>) -> Option<String> {
-    let threads = 1.0 - efficiency.unwrap_or(1.0);
-    let kernel = 1.0 - share / efficiency.unwrap_or(1.0).clamp(share.max(0.01), 1.0);
+    // A dot may lie a little above its roof, and threads may gain more than ideal: neither is a loss.
+    let share = share.clamp(0.01, 1.0);
+    let efficiency = efficiency.unwrap_or(1.0).clamp(share, 1.0);
+    let (threads, kernel) = (1.0 - efficiency, 1.0 - share / efficiency);
     if threads.max(1.0 - share) < LITTLE {
         return None;
     }
@@ -139,5 +141,6 @@ mod tests {
         // More than ideal, and no number.
         assert!(of("FMA", 0.5, Some(1.2)).is_some_and(|text| text.starts_with("kernel")));
         assert!(of("L2", 0.0, Some(0.0)).is_some());
+        assert_eq!(of("FMA", 1.0007, Some(1.1)), None);
     }
 }
