@@ -113,7 +113,7 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
             super::reasons(&inputs(view))
         ));
     }
-    let label = if frame.narrow { 96.0 } else { 200.0 };
+    let label = if frame.narrow { 84.0 } else { 200.0 };
     let value = if frame.narrow { 0.0 } else { 66.0 };
     let each = (frame.width - label) / LEVELS.len() as f64;
     let canvas = Canvas::new(frame.width, HEAD + ROW * rows.len() as f64 + 4.0);
