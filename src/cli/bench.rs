@@ -3,6 +3,7 @@
 mod document;
 mod experiment;
 mod folder;
+mod forecast;
 mod simulation;
 mod summary;
 mod together;
@@ -22,10 +23,10 @@ use crate::measure::turn::{Error as TurnError, Turn};
 use crate::probe::Machine;
 use crate::record::Run;
 use crate::suites::{Context, Effort, Experiment, Host, Recorder, SUITES, Suite};
-use crate::units::Seconds;
 pub(super) use document::Document;
 pub(super) use experiment::case_name;
 use folder::Folder;
+use forecast::Forecast;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -186,7 +187,14 @@ pub(super) fn measure(
         document,
         folder: folder.as_ref(),
         experiment: &experiment,
-        begin: Instant::now(),
+        forecast: Forecast::new(
+            arguments
+                .suites()
+                .iter()
+                .map(|suite| suite.seconds(&experiment))
+                .collect(),
+            experiment.seconds,
+        ),
     };
     let mut context = Context::new(&machine, &experiment, &clock, &watcher);
     context.companions = together::companions(ranks);
@@ -196,8 +204,9 @@ pub(super) fn measure(
         context.recorder.note("method", text);
     }
     let mut outcome = Ok(());
-    for suite in arguments.suites() {
+    for (place, suite) in arguments.suites().into_iter().enumerate() {
         if !watcher.stopped() && outcome.is_ok() {
+            watcher.forecast.begins(place);
             context.recorder.note("method", suite.how_to_read());
             outcome = suite.run(&mut context);
             if interrupt.was_continued() {
@@ -298,20 +307,10 @@ struct Watcher<'a> {
     /// None on a rank that keeps nothing.
     folder: Option<&'a Folder>,
     experiment: &'a Experiment,
-    begin: Instant,
+    forecast: Forecast,
 }
 
 impl Watcher<'_> {
-    /// How long it has measured, and what is left where there is a limit.
-    fn time(&self) -> String {
-        let elapsed = self.begin.elapsed().as_secs_f64();
-        let left = self.experiment.seconds.map_or(String::new(), |limit| {
-            let left = Seconds((limit - elapsed).max(0.0).round());
-            format!(", at most {left} left")
-        });
-        format!("{}{left}", Seconds(elapsed.round()))
-    }
-
     /// Writes the page, if there is a number at all, with what other ranks found.
     fn conclude(&self, recorder: &Recorder, ranks: &Ranks) -> anyhow::Result<Option<Measured>> {
         let mut run = self.document.run(recorder, self.experiment);
@@ -331,8 +330,12 @@ impl Watcher<'_> {
 impl Host for Watcher<'_> {
     fn say(&self, text: &str) {
         if self.folder.is_some() {
-            say(&format!("[{}] {text}", self.time()));
+            say(&format!("[{}] {text}", self.forecast));
         }
+    }
+
+    fn reached(&self, share: f64) {
+        self.forecast.reached(share);
     }
 
     fn stopped(&self) -> bool {

@@ -8,6 +8,7 @@
     reason = "the leader's closure is lent to the other threads for the time of one job"
 )]
 
+use super::meter::Meter;
 use std::{
     any::Any,
     cell::Cell,
@@ -59,6 +60,7 @@ pub(super) struct Crew {
     sleep: Mutex<()>,
     wake: Condvar,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
+    pub(super) meter: Meter,
 }
 
 /// What a job consists of.
@@ -89,6 +91,7 @@ impl Crew {
             sleep: Mutex::new(()),
             wake: Condvar::new(),
             panic: Mutex::new(None),
+            meter: Meter::new(),
         }
     }
 
@@ -127,6 +130,7 @@ impl Crew {
             // What is too small to share stays in the leader's caches.
             return (0..tasks).for_each(|task| as_worker(0, || f(task, 0)));
         }
+        let begin = self.meter.begin();
         let job = (self.counter.0.load(Relaxed) | (JOB - 1)).wrapping_add(1);
         self.write_down(job, tasks, &f);
         self.publish(job);
@@ -136,6 +140,7 @@ impl Crew {
         while self.ended.0.load(Acquire) < tasks {
             wait(&mut waited);
         }
+        self.meter.shared(begin);
         if let Some(panic) = self
             .panic
             .lock()
@@ -183,6 +188,7 @@ impl Crew {
         let place = self.place(job);
         let tasks = place.tasks.load(Acquire);
         let task = place.task.load(Acquire);
+        let (begin, mut taken) = (self.meter.begin(), false);
         let mut counter = self.counter.0.load(Acquire);
         while counter & !(JOB - 1) == job && ((counter & (JOB - 1)) as usize) < tasks {
             if let Err(now) =
@@ -193,6 +199,7 @@ impl Crew {
                 counter = now;
                 continue;
             }
+            taken = true;
             // SAFETY: the exchange took a task of `job`, which was the current one all the while. `tasks` and `task` were written
             // before it was published; their place is written again for the job after the next, whose leader has published the
             // next one before: who reads that also sees another job in the counter. So they are those of `job`, and `run` keeps
@@ -205,6 +212,9 @@ impl Crew {
             }
             self.ended.0.fetch_add(1, Release);
             counter = self.counter.0.load(Acquire);
+        }
+        if taken {
+            self.meter.busy(begin);
         }
     }
 

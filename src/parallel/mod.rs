@@ -6,6 +6,7 @@
 
 mod aside;
 mod crew;
+mod meter;
 mod place;
 
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 pub use aside::aside;
 use crew::Crew;
+pub use meter::Worked;
 pub use place::{bind_thread, placed};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -139,6 +141,14 @@ impl Pool {
         }
     }
 
+    /// Runs `f` and tells how long the threads worked on tasks meanwhile. All of them have gone home when `f` ends, so that no task
+    /// is half counted, if `f` is one [`Pool::assemble`] or several.
+    pub fn watched<R>(&self, f: impl FnOnce() -> R) -> (R, Worked) {
+        self.crew.meter.switch_on();
+        let result = f();
+        (result, self.crew.meter.switch_off())
+    }
+
     /// Runs `f(index)` once on every thread of the pool at the same time.
     ///
     /// # Panics
@@ -237,6 +247,29 @@ mod tests {
             200
         });
         assert_eq!(jobs, 200);
+    }
+
+    #[test]
+    fn a_watched_pool_tells_who_worked_and_who_waited() {
+        let pool = Pool::new(&[0, 0]).expect("two threads");
+        let pause = || std::thread::sleep(std::time::Duration::from_millis(5));
+        let (seven, worked) = pool.watched(|| {
+            pool.assemble(|| {
+                pool.run(4, &|_, _| pause());
+                // Not shared, hence in neither sum.
+                pool.run(1, &|_, _| pause());
+                7
+            })
+        });
+        assert_eq!(seven, 7);
+        // Four pauses, whoever took them; both threads together have no more than twice the time from first to last.
+        assert!(worked.busy >= 0.020, "{worked:?}");
+        assert!(
+            worked.shared >= 0.010 && worked.busy <= 2.0 * worked.shared,
+            "{worked:?}"
+        );
+        let (_, nothing) = pool.watched(|| ());
+        assert_eq!(nothing, Worked::default());
     }
 
     #[test]

@@ -7,13 +7,15 @@ const TIGER_LAKE: &str = include_str!("fixtures/tiger_lake.txt");
 const TIGER_LAKE_REFUSED: &str = include_str!("fixtures/tiger_lake_refused.txt");
 const ALDER_LAKE: &str = include_str!("fixtures/alder_lake.txt");
 const ZEN2: &str = include_str!("fixtures/zen2.txt");
+const ZEN5: &str = include_str!("fixtures/zen5_kvm.txt");
 /// Every recorded machine.
-pub(super) const ALL: [&str; 5] = [
+pub(super) const ALL: [&str; 6] = [
     CASCADE_LAKE,
     TIGER_LAKE,
     TIGER_LAKE_REFUSED,
     ALDER_LAKE,
     ZEN2,
+    ZEN5,
 ];
 
 fn machine(recording: &str) -> Machine {
@@ -76,6 +78,7 @@ fn names() {
         "Zen 2",
         None,
     );
+    is(ZEN5, "AMD EPYC", (0x1A, 0x02, 1), "Zen 5", Some("KVM"));
 }
 
 /// Name, KiB, ways and sharers of each instance, and whether both sources agree.
@@ -121,6 +124,14 @@ fn caches_by_sysfs_and_cpuid() {
             row("L2", 1024, 16, "0"),
             row("L2", 1024, 16, "1"),
             row("L3", 36608, 11, "0-1")
+        ]
+    );
+    assert_eq!(
+        caches(ZEN5)[4..],
+        [
+            row("L2", 1024, 16, "0"),
+            row("L2", 1024, 16, "1"),
+            row("L3", 32768, 16, "0-1")
         ]
     );
     let zen2 = caches(ZEN2);
@@ -531,6 +542,16 @@ fn translation_caches_by_every_source() {
     assert_eq!(
         rows,
         [(1, 4, 64), (1, 2048, 64), (2, 4, 2048), (2, 2048, 2048)]
+    );
+    assert_eq!(source, "cpuid 0x80000005 and 0x80000006");
+    // The guest sees the second level counted by 32, and not the bit that says so; a host sees both.
+    let (rows, _) = tlbs(ZEN5);
+    assert_eq!(rows[2..], [(2, 4, 128), (2, 2048, 128)]);
+    let host = ZEN5.replace("leaf 80000021 0 00000204", "leaf 80000021 0 00004204");
+    let (rows, source) = tlbs(&host);
+    assert_eq!(
+        rows,
+        [(1, 4, 96), (1, 2048, 96), (2, 4, 4096), (2, 2048, 4096)]
     );
     assert_eq!(source, "cpuid 0x80000005 and 0x80000006");
     let mute = machine("loopos machine 1\n").tlbs;

@@ -103,14 +103,19 @@ fn descriptors(leaves: &Leaves) -> Vec<Tlb> {
     list
 }
 
+/// What a number of the second level counts: 32 entries where leaf 0x8000_0021 says so in bit 14 of EAX (L2TlbSizeX32, since Zen 5).
+const COUNTED_BY: u32 = 32;
+
 /// Entries for data: level 1 in bits 16-23 of EAX (2 MB) and EBX (4 KB), level 2 in bits 16-27.
 fn amd(leaves: &Leaves) -> Vec<Tlb> {
+    let by_32 = leaves.leaf(0x8000_0021).eax >> 14 & 1 == 1;
+    let each = if by_32 { COUNTED_BY } else { 1 };
     let (first, second) = (leaves.leaf(0x8000_0005), leaves.leaf(0x8000_0006));
     let all = [
         (1, LARGE, first.eax >> 16 & 0xFF),
         (1, SMALL, first.ebx >> 16 & 0xFF),
-        (2, LARGE, second.eax >> 16 & 0xFFF),
-        (2, SMALL, second.ebx >> 16 & 0xFFF),
+        (2, LARGE, (second.eax >> 16 & 0xFFF) * each),
+        (2, SMALL, (second.ebx >> 16 & 0xFFF) * each),
     ];
     let row = |(level, page_bytes, entries)| Tlb {
         level,

@@ -34,6 +34,15 @@ impl Effort {
         }
     }
 
+    /// The one of three that is for it.
+    pub fn of<T>(self, quick: T, normal: T, full: T) -> T {
+        match self {
+            Effort::Quick => quick,
+            Effort::Normal => normal,
+            Effort::Full => full,
+        }
+    }
+
     /// `quick` samples of a quick run, three times as many of a normal one, eight times of a full one.
     pub fn samples(self, quick: usize) -> usize {
         match self {
@@ -102,6 +111,8 @@ pub fn caches(machine: &Machine, threads: usize) -> Caches {
 pub trait Host {
     /// A line about what happens now.
     fn say(&self, text: &str);
+    /// That share of the suite's work is done: for the time left.
+    fn reached(&self, _share: f64) {}
     /// Whether the user wants to stop.
     fn stopped(&self) -> bool;
     /// Keeps what was recorded so far.
@@ -178,6 +189,11 @@ impl<'a> Context<'a> {
     /// Tells the host what happens now.
     pub fn say(&self, text: &str) {
         self.host.say(text);
+    }
+
+    /// Tells the host that `done` of `all` equal parts of the suite's work are done.
+    pub fn reached(&self, done: usize, all: usize) {
+        self.host.reached(done as f64 / all.max(1) as f64);
     }
 
     /// Whether the user wants to stop.

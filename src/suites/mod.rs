@@ -48,6 +48,8 @@ pub trait Suite: Sync {
     fn how_to_read(&self) -> &'static str;
     /// Whether it needs configurations and their text.
     fn trains(&self) -> bool;
+    /// About how long it takes where no limit is set, in seconds, on two threads of a core of some years ago: for the time left.
+    fn seconds(&self, experiment: &Experiment) -> f64;
     /// Measures. A stop of the user is no error: what was measured until then is in the recorder.
     ///
     /// # Errors
@@ -73,6 +75,11 @@ pub const SUITES: &[&dyn Suite] = &[
 /// The suite of that id.
 pub fn find(id: &str) -> Option<&'static dyn Suite> {
     SUITES.iter().copied().find(|suite| suite.id() == id)
+}
+
+/// Seconds of the ceilings, for suites that measure them first.
+fn ceilings(experiment: &Experiment) -> f64 {
+    find("ceilings").map_or(0.0, |suite| suite.seconds(experiment))
 }
 
 /// `on 1 thread`, `on 2 threads`.

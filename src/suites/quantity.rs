@@ -137,6 +137,8 @@ quantities! {
     OVERLAP = "overlap", "ratio", Higher;
     /// A forecast over what was measured, less one.
     PREDICTION_ERROR = "prediction_error", "ratio", Neither;
+    /// Part of the time that all threads together have in a step.
+    SHARE_OF_THREADS = "share_of_threads", "ratio", Lower;
     /// Training loss.
     LOSS = "loss", "nats", Lower;
     /// Loss on text that was not trained on.
@@ -145,6 +147,12 @@ quantities! {
     UNIGRAM_ENTROPY = "unigram_entropy", "nats", Neither;
     /// Arithmetic that the model needs per token, forward and backward.
     FLOPS_PER_TOKEN = "flops_per_token", "FLOP", Neither;
+    /// Lines that L1 lacked, in bytes.
+    BYTES_INTO_L1 = "bytes_into_l1", "bytes", Neither;
+    /// Lines that L2 lacked, in bytes.
+    BYTES_INTO_L2 = "bytes_into_l2", "bytes", Neither;
+    /// Lines that L3 lacked, in bytes.
+    BYTES_FROM_MEMORY = "bytes_from_memory", "bytes", Neither;
     /// Floating-point operations.
     FLOPS = "flops", "FLOP", Neither;
     /// The same by the model's formula.
@@ -184,7 +192,7 @@ mod tests {
                 quantity
                     .name
                     .chars()
-                    .all(|c| c.is_ascii_lowercase() || c == '_'),
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
                 "{}",
                 quantity.name
             );

@@ -1,8 +1,10 @@
-//! `--counters simulate`: cache misses of a training step by Valgrind's cachegrind with this machine's cache sizes, for machines whose
+//! `--counters simulate`: cache misses of a training step, kernel by kernel, by Valgrind's cachegrind with this machine's cache sizes, for machines whose
 //! counters cannot be read. Nothing of it is measured, and every number says so.
 //!
 //! Cachegrind knows two levels: one run simulates L1 and L2, another L1 and L3. It knows no AVX-512, so that the AVX2 kernels run,
 //! and no prefetcher, and it replaces by least recent use. What it counts are lines that the program asked for.
+
+mod cachegrind;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +14,7 @@ use crate::record::Better;
 use crate::suites::quantity::Quantity;
 use crate::suites::{Case, Recorder};
 use crate::units::Bytes;
+use cachegrind::{Counts, Kernels};
 
 /// The program that simulates, and what brings it.
 const VALGRIND: &str = "valgrind";
@@ -84,34 +87,6 @@ impl Geometry {
     }
 }
 
-/// What one run of cachegrind counted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Counts {
-    accesses: f64,
-    first: f64,
-    last: f64,
-}
-
-/// Reads the lines `events:` and `summary:` of cachegrind's file.
-fn parse(text: &str) -> Option<Counts> {
-    let line = |start: &str| text.lines().rev().find_map(|line| line.strip_prefix(start));
-    let names = line("events:")?.split_ascii_whitespace();
-    let values = line("summary:")?.split_ascii_whitespace();
-    let all: Vec<(&str, f64)> = names
-        .zip(values)
-        .map(|(name, value)| Some((name, value.parse().ok()?)))
-        .collect::<Option<_>>()?;
-    let sum = |wanted: [&str; 2]| -> Option<f64> {
-        let of = |name: &str| Some(all.iter().find(|known| known.0 == name)?.1);
-        Some(of(wanted[0])? + of(wanted[1])?)
-    };
-    Some(Counts {
-        accesses: sum(["Dr", "Dw"])?,
-        first: sum(["D1mr", "D1mw"])?,
-        last: sum(["DLmr", "DLmw"])?,
-    })
-}
-
 /// Simulates a step of `case`, which `loopos simulate` runs again from `arguments` (`--config` and `--set`), and records its misses;
 /// where that is not possible, the reason. `stopped` is asked between two runs, of which each takes up to a minute.
 pub(super) fn record(
@@ -123,12 +98,22 @@ pub(super) fn record(
 ) {
     let subject = format!("counters.{}.simulated.t1", case.name);
     match simulate(machine, arguments, stopped) {
-        Ok((counts, how)) => {
+        Ok(Simulated {
+            whole,
+            kernels,
+            how,
+        }) => {
             let tokens = case.plan.micro_batch * case.plan.length;
             let how =
                 format!("{how}; one step of one micro-batch, {tokens} tokens, AVX2, one thread");
-            for (quantity, count) in QUANTITIES.into_iter().zip(counts) {
+            for (quantity, count) in QUANTITIES.into_iter().zip(whole) {
                 recorder.simulated(&subject, quantity, count, how.clone());
+            }
+            for (kernel, counts) in kernels {
+                let subject = format!("counters.{}.simulated.{kernel}.t1", case.name);
+                for (quantity, count) in QUANTITIES.into_iter().zip(counts) {
+                    recorder.simulated(&subject, quantity, count, how.clone());
+                }
             }
         }
         Err(reason) => {
@@ -139,11 +124,18 @@ pub(super) fn record(
     }
 }
 
+/// What a step does: accesses, and misses of L1, L2 and L3.
+struct Simulated {
+    whole: [f64; 4],
+    kernels: Kernels<4>,
+    how: String,
+}
+
 fn simulate(
     machine: &Machine,
     arguments: &[String],
     stopped: &dyn Fn() -> bool,
-) -> Result<([f64; 4], String), String> {
+) -> Result<Simulated, String> {
     present()?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let folder = tempfile_folder().map_err(|error| error.to_string())?;
@@ -160,12 +152,7 @@ fn simulate(
         let (Some(fewer), Some(more)) = (runs.next(), runs.next()) else {
             return Err("two runs make a difference".to_owned());
         };
-        let (fewer, more) = (fewer?, more?);
-        Ok(Counts {
-            accesses: more.accesses - fewer.accesses,
-            first: more.first - fewer.first,
-            last: more.last - fewer.last,
-        })
+        Ok(more?.less(&fewer?))
     };
     let second = one_step(l2, "l2");
     let third = second
@@ -175,8 +162,8 @@ fn simulate(
     // Only what is in the way of the program's next run would matter, and the folder has a name of its own.
     let _ = std::fs::remove_dir_all(&folder);
     let second = second?;
-    let (l3_misses, l3_size) = match third {
-        Some(Ok((counts, geometry))) => (counts.last, Bytes(geometry.bytes as f64).to_string()),
+    let (third, l3_size) = match third {
+        Some(Ok((counts, geometry))) => (counts, Bytes(geometry.bytes as f64).to_string()),
         Some(Err(reason)) => return Err(reason),
         None => return Err("L2 was not simulated".to_owned()),
     };
@@ -187,7 +174,16 @@ fn simulate(
         Bytes(l2.bytes as f64),
         STEPS - 1
     );
-    Ok(([second.accesses, second.first, second.last, l3_misses], how))
+    let all = |second: [f64; 3], third: [f64; 3]| [second[0], second[1], second[2], third[2]];
+    let kernel = |(kernel, counts): (&String, &[f64; 3])| {
+        let third = third.kernels.get(kernel).copied().unwrap_or_default();
+        (kernel.clone(), all(*counts, third))
+    };
+    Ok(Simulated {
+        whole: all(second.whole, third.whole),
+        kernels: second.kernels.iter().map(kernel).collect(),
+        how,
+    })
 }
 
 /// Whether Valgrind is there.
@@ -240,7 +236,7 @@ fn run(
         ));
     }
     let text = std::fs::read_to_string(out).map_err(|error| error.to_string())?;
-    parse(&text).ok_or_else(|| "cachegrind's file lacks its summary".to_owned())
+    cachegrind::parse(&text).ok_or_else(|| "cachegrind's file lacks its summary".to_owned())
 }
 
 #[cfg(test)]
@@ -266,17 +262,5 @@ mod tests {
         assert_eq!(Geometry::near(1, 1, 0), None);
         let l1 = Geometry::near(32 << 10, 8, 64).unwrap();
         assert_eq!(l1.option("D1"), "--D1=32768,8,64");
-    }
-
-    #[test]
-    fn the_summary_is_read_by_its_names() {
-        let text = "desc: D1 cache\ncmd: loopos\nevents: Ir I1mr ILmr Dr D1mr DLmr Dw D1mw DLmw\nfl=a\n1 2 3\nsummary: 900 1 2 300 30 3 100 10 1\n";
-        let counts = parse(text).unwrap();
-        assert_eq!(
-            (counts.accesses, counts.first, counts.last),
-            (400.0, 40.0, 4.0)
-        );
-        assert_eq!(parse("events: Ir\nsummary: 5\n"), None);
-        assert_eq!(parse(""), None);
     }
 }

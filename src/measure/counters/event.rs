@@ -9,6 +9,8 @@ pub enum Event {
     Hardware(u64),
     /// The CPU's own encoding: event select, unit mask and what else the vendor's manual lists.
     Raw(u64),
+    /// A register of the kernel's unit `msr`, by its number there (`arch/x86/events/msr.c`).
+    Msr(u64),
 }
 
 /// Intel's encoding: event select, unit mask, counter mask (SDM, volume 3B, 20.2).
@@ -135,8 +137,10 @@ pub enum Missing {
         /// /proc/sys/kernel/perf_event_paranoid, where readable.
         paranoid: Option<i32>,
     },
-    /// The event happens inside the kernel, and kernel events are not permitted.
-    #[error("happens inside the kernel, which kernel.perf_event_paranoid above 1 hides")]
+    /// The event happens inside the kernel, or counts it too, and kernel events are not permitted.
+    #[error(
+        "happens inside the kernel or counts it too, which kernel.perf_event_paranoid above 1 hides"
+    )]
     KernelOnly,
     /// ENOENT, ENODEV, EOPNOTSUPP.
     #[error(

@@ -38,6 +38,20 @@ pub const FORMULAS: &[Formula] = &[
         of: |n| n[0] / n[1],
     },
     Formula {
+        name: "aperf_ghz",
+        unit: "GHz",
+        needs: &["aperf", "task_clock"],
+        how: "APERF over nanoseconds of processor time: the frequency of the short windows, by a register of the core",
+        of: |n| n[0] / n[1],
+    },
+    Formula {
+        name: "aperf_over_mperf",
+        unit: "ratio",
+        needs: &["aperf", "mperf"],
+        how: "core clock over that of the time stamp counter, while not halted",
+        of: |n| n[0] / n[1],
+    },
+    Formula {
         name: "counted_flops",
         unit: "FLOP",
         needs: &["flops_scalar", "flops_128", "flops_256", "flops_512"],
@@ -184,14 +198,16 @@ impl Formula {
 #[cfg(test)]
 mod tests {
     use super::super::event::{Scope, Tally};
-    use super::super::tables::{FIXED, SOFTWARE, TABLES};
+    use super::super::tables::{FIXED, MSR, SOFTWARE, TABLES};
     use super::*;
 
     /// One training step as a Tiger Lake might count it.
-    const RECORDED: [(&str, f64); 25] = [
+    const RECORDED: [(&str, f64); 27] = [
         ("cycles", 4.0e9),
         ("instructions", 10.0e9),
         ("task_clock", 1.0e9),
+        ("aperf", 3.9e9),
+        ("mperf", 2.6e9),
         ("flops_scalar", 1.0e6),
         ("flops_128", 4.0e6),
         ("flops_256", 8.0e6),
@@ -219,7 +235,7 @@ mod tests {
     fn recorded() -> Vec<Reading> {
         let groups = TABLES.iter().flat_map(|table| table.groups);
         let counters = groups
-            .chain([&FIXED, &SOFTWARE])
+            .chain([&FIXED, &MSR, &SOFTWARE])
             .flat_map(|group| group.counters);
         let readings = counters.filter_map(|counter| {
             let (_, value) = RECORDED.iter().find(|(name, _)| *name == counter.name)?;
@@ -258,6 +274,8 @@ mod tests {
         let expected = [
             ("instructions_per_cycle", 2.5),
             ("counted_ghz", 4.0),
+            ("aperf_ghz", 3.9),
+            ("aperf_over_mperf", 1.5),
             ("counted_flops", 64.013e9),
             ("bytes_into_l1", 32.0e9),
             ("bytes_into_l2", 6.4e9),
@@ -288,7 +306,7 @@ mod tests {
     fn every_count_that_is_needed_is_in_a_table() {
         let groups = TABLES.iter().flat_map(|table| table.groups);
         let counters = groups
-            .chain([&FIXED, &SOFTWARE])
+            .chain([&FIXED, &MSR, &SOFTWARE])
             .flat_map(|group| group.counters);
         let names: Vec<&str> = counters.map(|counter| counter.name).collect();
         for formula in FORMULAS {

@@ -12,6 +12,7 @@ use perf_event_open_sys as sys;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::path::Path;
 
 /// One group of counters on several threads.
 #[derive(Debug)]
@@ -163,11 +164,23 @@ impl Open {
     }
 }
 
-/// Switches and migrations happen while the kernel runs: counting user mode alone would give a false zero.
+/// Switches and migrations happen while the kernel runs: counting user mode alone would give a false zero. The registers of `msr` cannot
+/// leave it out.
 fn in_kernel(event: Event) -> bool {
     use sys::bindings::{PERF_COUNT_SW_CONTEXT_SWITCHES, PERF_COUNT_SW_CPU_MIGRATIONS};
-    matches!(event, Event::Software(config)
+    matches!(event, Event::Msr(_))
+        || matches!(event, Event::Software(config)
         if config == u64::from(PERF_COUNT_SW_CONTEXT_SWITCHES) || config == u64::from(PERF_COUNT_SW_CPU_MIGRATIONS))
+}
+
+/// Where the kernel lists its units.
+const UNITS: &str = "/sys/bus/event_source/devices";
+
+/// The number under which the kernel knows a unit; ENODEV where it has none, or tells nonsense.
+fn unit_type(units: &Path, name: &str) -> io::Result<u32> {
+    let none = || io::Error::from_raw_os_error(libc::ENODEV);
+    let text = std::fs::read_to_string(units.join(name).join("type")).map_err(|_| none())?;
+    text.trim().parse().map_err(|_| none())
 }
 
 fn open(event: Event, thread: u32, leader: Option<i32>, scope: Scope) -> io::Result<File> {
@@ -179,6 +192,7 @@ fn open(event: Event, thread: u32, leader: Option<i32>, scope: Scope) -> io::Res
         Event::Software(config) => (sys::bindings::PERF_TYPE_SOFTWARE, config),
         Event::Hardware(config) => (sys::bindings::PERF_TYPE_HARDWARE, config),
         Event::Raw(config) => (sys::bindings::PERF_TYPE_RAW, config),
+        Event::Msr(config) => (unit_type(Path::new(UNITS), "msr")?, config),
     };
     attributes.read_format = u64::from(
         sys::bindings::PERF_FORMAT_TOTAL_TIME_ENABLED
@@ -186,7 +200,8 @@ fn open(event: Event, thread: u32, leader: Option<i32>, scope: Scope) -> io::Res
     );
     attributes.set_disabled(u64::from(leader.is_none()));
     attributes.set_exclude_kernel(u64::from(scope == Scope::User));
-    attributes.set_exclude_hv(1);
+    // The unit `msr` refuses every exclusion, this one too.
+    attributes.set_exclude_hv(u64::from(!matches!(event, Event::Msr(_))));
     let (any_cpu, close_on_exec) = (-1, u64::from(sys::bindings::PERF_FLAG_FD_CLOEXEC));
     // SAFETY: `attributes` is a valid, sized structure that outlives the call; the other arguments are plain numbers.
     let descriptor = unsafe {

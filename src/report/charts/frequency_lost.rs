@@ -91,7 +91,8 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     let whole = format!("{nominal:.2} GHz");
     row(0, "Nominal turbo", (floor, 1.0), &whole, Ink::Quiet);
     for (index, ((reason, share, how), ends)) in reasons.iter().zip(&ends).enumerate() {
-        let percent = format!("{:.1} %", -share * 100.0);
+        // Minus nothing is nothing.
+        let percent = format!("{:.1} %", (-share * 1000.0).round() / 10.0 + 0.0);
         let ink = if *share >= 0.0 { Ink::Red } else { Ink::Green };
         canvas.hover(&clean(how), |_| {
             row(index + 1, &capital(&words(reason)), *ends, &percent, ink);

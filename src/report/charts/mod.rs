@@ -2,8 +2,10 @@
 
 mod bandwidth;
 mod batches;
+mod cache_misses;
 mod cache_table;
 pub(crate) mod ceilings;
+mod core_to_core;
 mod frequency;
 mod frequency_lost;
 mod frequency_matrix;
@@ -30,23 +32,28 @@ mod step_times;
 mod streams;
 mod sums;
 mod thread_efficiency;
+mod top_down;
 pub(crate) mod topology;
 mod tuning;
 mod vector_kernels;
 
+pub(crate) use cache_misses::of_a_part;
 use maud::Markup;
+pub(crate) use roofline::Roofs;
 
 use super::draw::Svg;
 use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
-pub(crate) const ALL: [&Chart; 29] = [
+pub(crate) const ALL: [&Chart; 32] = [
     &step_breakdown::CHART,
     &roofline::CHART,
     &ledger::CHART,
     &speedup::CHART,
     &thread_efficiency::CHART,
+    &cache_misses::CHART,
+    &top_down::CHART,
     &posttraining::CHART,
     &loss::CHART,
     &step_times::CHART,
@@ -66,6 +73,7 @@ pub(crate) const ALL: [&Chart; 29] = [
     &streams::CHART,
     &memory_latency::CHART,
     &loaded_latency::CHART,
+    &core_to_core::CHART,
     &nodes::CHART,
     &frequency::CHART,
     &frequency_matrix::CHART,

@@ -134,7 +134,7 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
         );
         canvas.text(
             corner,
-            &format!("serial part {:.1} %", serial * 100.0),
+            &format!("Amdahl's serial part {:.1} %", serial * 100.0),
             look,
         );
     }

@@ -27,7 +27,12 @@ const RESULTS: [&str; 6] = [
 const CONDITIONS: [&str; 5] = ["ceiling", "frequency", "counters", "machine", "memory"];
 
 /// Quantities that are shares of something that changes itself: a share that falls lets others rise.
-const SHARES: [&str; 3] = ["share_of_step", "mfu_step", "speedup_over_best_peer"];
+const SHARES: [&str; 4] = [
+    "share_of_step",
+    "share_of_threads",
+    "mfu_step",
+    "speedup_over_best_peer",
+];
 
 /// The role of a metric; `None` where it is no number to be judged. What `only` names is a result, and nothing else is any.
 pub fn role(metric: &Metric, only: &[String]) -> Option<Role> {

@@ -11,20 +11,37 @@ pub(super) fn pictures(view: &View<'_>, subject: Subject, prefix: Option<&str>) 
     let wanted = ALL
         .iter()
         .filter(|chart| chart.subject == subject && chart.wants(view));
-    html! { @for chart in wanted { (card(chart, view, prefix)) } }
+    html! { @for (chart, lone) in arranged(wanted.copied().collect()) { (card(chart, lone, view, prefix)) } }
 }
 
-fn card(chart: &Chart, view: &View<'_>, prefix: Option<&str>) -> Markup {
+/// The pictures in their order, except that the next half one comes up beside each half one; one that stays alone is marked.
+fn arranged(mut charts: Vec<&Chart>) -> Vec<(&Chart, bool)> {
+    charts.reverse();
+    let mut arranged = Vec::with_capacity(charts.len());
+    while let Some(chart) = charts.pop() {
+        let half = |chart: &&Chart| chart.span == Span::Half;
+        let partner = charts
+            .iter()
+            .rposition(half)
+            .filter(|_| chart.span == Span::Half);
+        arranged.push((chart, half(&chart) && partner.is_none()));
+        arranged.extend(partner.map(|place| (charts.remove(place), false)));
+    }
+    arranged
+}
+
+fn card(chart: &Chart, lone: bool, view: &View<'_>, prefix: Option<&str>) -> Markup {
     let id = prefix.map_or_else(
         || chart.id.to_owned(),
         |prefix| format!("{prefix}-{}", chart.id),
     );
-    let span = if chart.span == Span::Half {
-        "half"
-    } else {
-        "all"
-    };
     let drawn = chart.drawn(view);
+    // A picture of half the width that stands alone has its words at its left.
+    let span = match (chart.span, lone && drawn.is_ok()) {
+        (_, true) => "all lone",
+        (Span::Half, false) if !lone => "half",
+        _ => "all",
+    };
     html! {
         section.card.(span) id=(id) {
             h3 { (chart.title) }
@@ -38,7 +55,7 @@ fn card(chart: &Chart, view: &View<'_>, prefix: Option<&str>) -> Markup {
                     }
                     (sources(&(chart.inputs)(view)))
                 }
-                Err(reason) => p.none { (clean(&reason)) },
+                Err(reason) => p.none { (super::told(&reason)) },
             }
         }
     }
@@ -46,7 +63,7 @@ fn card(chart: &Chart, view: &View<'_>, prefix: Option<&str>) -> Markup {
 
 fn both(chart: &Chart, drawn: &Drawn, id: &str) -> Markup {
     html! {
-        div {
+        div.plots {
             div.plot.wide { (PreEscaped(drawn.wide.inline(&format!("{id}-w"), chart.title))) }
             div.plot.narrow { (PreEscaped(drawn.narrow.inline(&format!("{id}-n"), chart.title))) }
         }
@@ -95,5 +112,56 @@ pub(super) fn absent(view: &View<'_>) -> Markup {
                 } } }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::charts::Frame;
+    use crate::report::draw::Svg;
+
+    const fn chart(id: &'static str, span: Span) -> Chart {
+        fn none(_: &View<'_>) -> Vec<Input> {
+            Vec::new()
+        }
+        fn nothing(_: &View<'_>, _: Frame) -> Result<Svg, String> {
+            Err(String::new())
+        }
+        Chart {
+            id,
+            title: "",
+            how_to_read: "",
+            subject: Subject::Machine,
+            span,
+            suite: "",
+            inputs: none,
+            draw: nothing,
+            table: None,
+        }
+    }
+
+    #[test]
+    fn halves_stand_in_pairs() {
+        let all = [
+            chart("a", Span::Half),
+            chart("b", Span::Full),
+            chart("c", Span::Half),
+            chart("d", Span::Half),
+            chart("e", Span::Beside),
+        ];
+        let order = arranged(all.iter().collect());
+        let order: Vec<_> = order
+            .iter()
+            .map(|(chart, lone)| (chart.id, *lone))
+            .collect();
+        let expected = [
+            ("a", false),
+            ("c", false),
+            ("b", false),
+            ("d", true),
+            ("e", false),
+        ];
+        assert_eq!(order, expected);
     }
 }

@@ -56,7 +56,8 @@ pub(super) fn hero(view: &View<'_>) -> Markup {
                 (advice(view, explained))
             }
             @let findings = headlines(view.run);
-            @for finding in &findings { (kernels(finding)) }
+            @let span = if view.case.is_some() { "third" } else { span_of(findings.len()) };
+            @for finding in &findings { (kernels(finding, span)) }
             @if view.case.is_none() {
                 @if findings.is_empty() { section.card { p.none { "This run trained nothing, so there is no training speed to show." } } }
                 (advice(view, false))
@@ -65,10 +66,19 @@ pub(super) fn hero(view: &View<'_>) -> Markup {
     }
 }
 
+/// How wide each of so many findings is, where nothing else is beside them.
+fn span_of(findings: usize) -> &'static str {
+    match findings {
+        1 => "all fact",
+        2 | 4 => "half",
+        _ => "third",
+    }
+}
+
 /// What a suite of kernels found.
-fn kernels(finding: &Headline) -> Markup {
+fn kernels(finding: &Headline, span: &str) -> Markup {
     html! {
-        section.card.third {
+        section.card.(span) {
             p.lab { (finding.title) }
             p.big { (clean(&finding.big.0)) " " small { (clean(&finding.big.1)) } }
             dl.pairs {
@@ -87,7 +97,7 @@ fn cautions(view: &View<'_>) -> Markup {
         .filter(|note| note.topic == "limits")
         .take(3)
         .collect();
-    html! { @for note in limits { p.caution { b { "Mind: " } (clean(&note.text)) } } }
+    html! { @for note in limits { p.caution { b { "Mind: " } (super::told(&note.text)) } } }
 }
 
 fn machine(view: &View<'_>) -> Markup {
@@ -362,7 +372,7 @@ fn advice(view: &View<'_>, beside: bool) -> Markup {
         @if !advice.is_empty() {
             section.card.(if beside { "five" } else { "all" }) {
                 h3 { "What to do" }
-                ul.do { @for note in advice.iter().take(8) { li { (clean(&note.text)) } } }
+                ul.do { @for note in advice.iter().take(8) { li { (super::told(&note.text)) } } }
             }
         }
     }

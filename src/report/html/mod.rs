@@ -2,6 +2,7 @@
 
 mod cards;
 mod hero;
+mod operators;
 mod tables;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -75,6 +76,21 @@ pub(super) fn document(title: &str, body: &Markup) -> String {
     markup.into_string()
 }
 
+/// Text of a run in which what stands between `backticks` is to be typed.
+fn told(text: &str) -> Markup {
+    let text = clean(text);
+    let parts: Vec<&str> = text.split('`').collect();
+    // Without a partner a backtick is a letter like others.
+    let paired = parts.len() % 2 == 1;
+    html! {
+        @if paired {
+            @for (place, part) in parts.iter().enumerate() {
+                @if place % 2 == 1 { code { (part) } } @else { (part) }
+            }
+        } @else { (text) }
+    }
+}
+
 fn style() -> String {
     let theme = |dark: bool, page: &str| format!("--page:{page};{}", variables(dark));
     format!(
@@ -132,7 +148,10 @@ fn training(view: &View<'_>, several: bool) -> Markup {
         h2 id=(anchor(view)) {
             "Training" small { bdi { (clean(case)) } @if let Some(threads) = view.threads { ", " (many(threads as usize, "thread")) } }
         }
-        div.grid { (cards::pictures(view, Subject::Training, prefix.as_deref())) }
+        div.grid {
+            (cards::pictures(view, Subject::Training, prefix.as_deref()))
+            (operators::table(view))
+        }
     }
 }
 

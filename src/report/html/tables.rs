@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::record::{Metric, Run};
 use crate::report::charts::ceilings::{self, Ceiling};
+use crate::report::charts::of_a_part;
 use crate::report::draw::{clean, clean_lines};
 use crate::report::values::{capital, interval, known, many, parts, quantity, sentence, words};
 use crate::report::view::{View, at_threads, origin};
@@ -14,14 +15,20 @@ const MOST: usize = 1500;
 
 /// FMA peaks and bandwidths by threads.
 pub(super) fn ceilings(view: &View<'_>) -> Markup {
+    let (arithmetic, bandwidth) = (ceilings::arithmetic(view), ceilings::bandwidth(view));
+    let span = if arithmetic.is_empty() || bandwidth.is_empty() {
+        "all"
+    } else {
+        "half"
+    };
     html! {
-        (pivot("Arithmetic ceilings", "GFLOP/s of fused multiply-adds on registers alone; no kernel can be faster.", "instruction set", &ceilings::arithmetic(view)))
-        (pivot("Bandwidth ceilings", "GB/s of reading from each level; what lies under a slanted roof.", "level", &ceilings::bandwidth(view)))
+        (pivot("Arithmetic ceilings", "GFLOP/s of fused multiply-adds on registers alone; no kernel can be faster.", "instruction set", &arithmetic, span))
+        (pivot("Bandwidth ceilings", "GB/s of reading from each level; what lies under a slanted roof.", "level", &bandwidth, span))
     }
 }
 
 /// One row per label, one column per thread count.
-fn pivot(title: &str, how: &str, head: &str, ceilings: &[Ceiling<'_>]) -> Markup {
+fn pivot(title: &str, how: &str, head: &str, ceilings: &[Ceiling<'_>], span: &str) -> Markup {
     const COLUMNS: usize = 6;
     let mut labels: Vec<&str> = Vec::new();
     let mut threads: Vec<u32> = ceilings.iter().map(|ceiling| ceiling.threads).collect();
@@ -49,7 +56,7 @@ fn pivot(title: &str, how: &str, head: &str, ceilings: &[Ceiling<'_>]) -> Markup
     origins.dedup();
     html! {
         @if !ceilings.is_empty() {
-            section.card.half {
+            section.card.(span) {
                 h3 { (title) }
                 p.how { (how) }
                 div.wrap { table {
@@ -148,7 +155,7 @@ pub(super) fn counters(run: &Run) -> Markup {
     let all: Vec<&Metric> = run
         .metrics
         .iter()
-        .filter(|metric| metric.name.starts_with("counters."))
+        .filter(|metric| metric.name.starts_with("counters.") && !of_a_part(metric))
         .collect();
     let counted: Vec<_> = all
         .iter()
@@ -212,7 +219,7 @@ pub(super) fn notes(run: &Run) -> Markup {
                 h3 { "What a reader should know" }
                 dl.notes { @for (topic, texts) in topics {
                     dt { (capital(&clean(topic))) }
-                    @for text in texts.iter().take(40) { dd { (clean(text)) } }
+                    @for text in texts.iter().take(40) { dd { (super::told(text)) } }
                 } }
             }
         }

@@ -1,5 +1,6 @@
 //! Invented runs for tests: a usual one, a large machine, one that measured nothing, one that means harm. Never shipped.
 
+mod caches;
 mod fleet;
 mod frequency;
 mod hostile;
@@ -38,6 +39,9 @@ pub(super) fn typical() -> Run {
     builder.kernels();
     builder.sizes();
     builder.fleet();
+    builder.ways(2, 2);
+    builder.misses();
+    builder.slots();
     builder.run
 }
 
@@ -54,6 +58,9 @@ pub(super) fn large() -> Run {
         ("scalar", 140.0),
     ]);
     builder.machine_curves();
+    builder.ways(32, 8);
+    builder.misses();
+    builder.slots();
     builder.run
 }
 

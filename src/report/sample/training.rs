@@ -281,6 +281,30 @@ impl Builder {
             Provenance::Derived,
             "least squares over the speed-ups",
         );
+        let parts = [
+            ("serial", 0.31),
+            ("waiting", 0.27),
+            ("frequency", 0.18),
+            ("smt", -0.02),
+            ("memory", 0.22),
+        ];
+        for n in counts.iter().filter(|n| **n > 1) {
+            let lost = 1.0 - speedup(f64::from(*n)) / f64::from(*n);
+            let name =
+                |reason: &str| format!("training.{case}.threads.{reason}.t{n}.share_of_threads");
+            for (reason, part) in parts {
+                let how = "a part of what more threads lose, invented";
+                self.metric(
+                    name(reason),
+                    Some(lost * part),
+                    "ratio",
+                    Provenance::Derived,
+                    how,
+                );
+            }
+            let how = "/proc/stat: Permission denied; what it took is in the other reasons";
+            self.metric(name("others"), None, "ratio", Provenance::Unavailable, how);
+        }
     }
 
     fn memory(&mut self) {

@@ -14,7 +14,7 @@ use super::ceilings::arithmetic::Peak;
 use super::contest::{self, Arm, Budget, Rounds, Task, Turns, subject};
 use super::peers::{self, Crew};
 use super::quantity::{GFLOPS, SPEEDUP_OVER_LOOP};
-use super::{Context, Effort, Suite, SuiteError};
+use super::{Context, Effort, Experiment, Suite, SuiteError};
 use crate::kernels::Isa;
 use bench::Who;
 
@@ -40,11 +40,16 @@ impl Suite for Batched {
         false
     }
 
+    fn seconds(&self, experiment: &Experiment) -> f64 {
+        experiment.effort.of(1.0, 5.0, 12.0) * (cases().len() * experiment.threads.len()) as f64
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
         let found = peers::find();
         found.note(&mut context.recorder);
         let isas = super::isas(context);
-        for threads in context.experiment.threads.clone() {
+        let counts = context.experiment.threads.clone();
+        for (turn, threads) in counts.iter().copied().enumerate() {
             if context.stopped() {
                 break;
             }
@@ -52,11 +57,13 @@ impl Suite for Batched {
             let mut peaks = contest::peaks(&isas, &pool, context.clock);
             let crew = Crew::for_batches(&found.peers, &pool, context.clock);
             let begin = context.clock.now();
-            for case in cases() {
+            let cases = cases();
+            for (place, case) in cases.iter().enumerate() {
+                context.reached(turn * cases.len() + place, counts.len() * cases.len());
                 if context.stopped() {
                     break;
                 }
-                one_case(context, &isas, &crew, threads, &case, &mut peaks)?;
+                one_case(context, &isas, &crew, threads, case, &mut peaks)?;
                 context.keep()?;
             }
             for (_, peak) in &peaks {

@@ -9,7 +9,7 @@ pub(super) mod latency;
 pub(super) mod windows;
 
 use super::quantity::GHZ;
-use super::{Context, Suite, SuiteError};
+use super::{Context, Experiment, Suite, SuiteError};
 
 /// The suite of ceilings.
 #[derive(Debug)]
@@ -32,6 +32,10 @@ impl Suite for Ceilings {
 
     fn trains(&self) -> bool {
         false
+    }
+
+    fn seconds(&self, experiment: &Experiment) -> f64 {
+        experiment.effort.of(8.0, 20.0, 50.0) * experiment.threads.len() as f64 / 2.0
     }
 
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {

@@ -9,7 +9,7 @@ mod work;
 
 use std::sync::Arc;
 
-use super::{Context, Suite, SuiteError};
+use super::{Context, Experiment, Suite, SuiteError};
 use crate::fleet::Fleet as Ranks;
 pub use names::Names;
 pub use work::{Pace, pace, work};
@@ -44,6 +44,12 @@ impl Suite for Fleet {
 
     fn trains(&self) -> bool {
         true
+    }
+
+    fn seconds(&self, experiment: &Experiment) -> f64 {
+        // The sums by size, then steps alone and together.
+        experiment.effort.of(10.0, 30.0, 60.0)
+            + experiment.effort.of(30.0, 90.0, 300.0) * experiment.cases.len() as f64
     }
 
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {

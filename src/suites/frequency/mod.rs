@@ -9,7 +9,7 @@ mod sustained;
 mod switches;
 mod training;
 
-use super::{Context, Suite, SuiteError};
+use super::{Context, Experiment, Suite, SuiteError};
 use crate::kernels::vec::{CLOCKED_CYCLES, PowerLoad, clocked};
 use crate::measure::clock::Clock;
 
@@ -34,6 +34,12 @@ impl Suite for Frequency {
 
     fn trains(&self) -> bool {
         true
+    }
+
+    fn seconds(&self, experiment: &Experiment) -> f64 {
+        // Every load on each number of threads, switches, the heaviest load for a while, whole steps of training.
+        let sustained = experiment.effort.of(2.0, 5.0, 15.0) * experiment.threads.len() as f64;
+        sustained + experiment.effort.of(15.0, 60.0, 220.0)
     }
 
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
@@ -77,8 +83,8 @@ mod tests {
     use crate::kernels::Isa;
     use crate::measure::clock::Clock;
     use crate::probe::Machine;
+    use crate::suites::Effort;
     use crate::suites::testing::{Quiet, tiny};
-    use crate::suites::{Effort, Experiment};
 
     fn experiment() -> Experiment {
         Experiment {

@@ -6,7 +6,7 @@
 mod arms;
 mod record;
 
-use super::{Case, Context, Effort, Suite, SuiteError};
+use super::{Case, Context, Effort, Experiment, Suite, SuiteError};
 use crate::measure::session::{self, Plan as SessionPlan, WarmUp};
 use arms::{Arm, Arms, Model};
 
@@ -30,6 +30,10 @@ impl Suite for Generation {
 
     fn trains(&self) -> bool {
         true
+    }
+
+    fn seconds(&self, experiment: &Experiment) -> f64 {
+        experiment.effort.of(20.0, 60.0, 180.0) * experiment.cases.len() as f64
     }
 
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
@@ -110,7 +114,6 @@ mod tests {
     use crate::kernels::Isa;
     use crate::measure::clock::Clock;
     use crate::probe::Machine;
-    use crate::suites::Experiment;
     use crate::suites::testing::{Quiet, tiny};
 
     fn experiment() -> Experiment {

@@ -15,7 +15,7 @@ use super::ceilings::arithmetic::Peak;
 use super::contest::{self, Arm, Budget, Rounds, Task, Turns, subject};
 use super::peers::{self, Crew};
 use super::quantity::GFLOPS;
-use super::{Context, Effort, Suite, SuiteError};
+use super::{Context, Effort, Experiment, Suite, SuiteError};
 use crate::kernels::Isa;
 use crate::units::Bytes;
 use contenders::{Product, Who};
@@ -46,11 +46,17 @@ impl Suite for Matmul {
         false
     }
 
+    fn seconds(&self, experiment: &Experiment) -> f64 {
+        let parts = cases(experiment.effort).len() * experiment.threads.len();
+        experiment.effort.of(1.5, 5.0, 15.0) * parts as f64
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
         let found = peers::find();
         found.note(&mut context.recorder);
         let isas = super::isas(context);
-        for threads in context.experiment.threads.clone() {
+        let counts = context.experiment.threads.clone();
+        for (turn, threads) in counts.iter().copied().enumerate() {
             if context.stopped() {
                 break;
             }
@@ -58,11 +64,13 @@ impl Suite for Matmul {
             let mut peaks = contest::peaks(&isas, &pool, context.clock);
             let crew = Crew::new(&found.peers, &pool, context.clock);
             let begin = context.clock.now();
-            for case in cases(context.experiment.effort) {
+            let cases = cases(context.experiment.effort);
+            for (place, case) in cases.iter().enumerate() {
+                context.reached(turn * cases.len() + place, counts.len() * cases.len());
                 if context.stopped() {
                     break;
                 }
-                one_case(context, &isas, &crew, threads, case, &mut peaks)?;
+                one_case(context, &isas, &crew, threads, *case, &mut peaks)?;
                 context.keep()?;
             }
             for (_, peak) in &peaks {

@@ -11,7 +11,7 @@ mod nodes;
 mod streams;
 
 use super::ceilings::latency::Pages;
-use super::{Context, Suite, SuiteError};
+use super::{Context, Experiment, Suite, SuiteError};
 
 /// The suite of memory.
 #[derive(Debug)]
@@ -36,12 +36,17 @@ impl Suite for Memory {
         false
     }
 
+    fn seconds(&self, experiment: &Experiment) -> f64 {
+        experiment.effort.of(15.0, 35.0, 100.0) * experiment.threads.len().min(2) as f64
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
         let parts = [
             bandwidth::levels,
             bandwidth::staircases,
             latency::staircases,
             loaded::curves,
+            cores,
             nodes::matrix,
         ];
         for part in parts {
@@ -53,6 +58,18 @@ impl Suite for Memory {
         }
         Ok(())
     }
+}
+
+/// The way of a cache line from each CPU to each other one.
+fn cores(context: &mut Context) -> Result<(), SuiteError> {
+    if context.cpus(usize::MAX).len() < 2 {
+        let text = "Memory: this process may use one CPU, so that there is no map from CPU to CPU.";
+        context.recorder.note("machine", text);
+        return Ok(());
+    }
+    context.say("memory: ways from CPU to CPU");
+    let most = context.experiment.effort.of(12, 32, 64);
+    super::verify::cores::map(context, "memory", most)
 }
 
 /// Both kinds of pages with their part of a metric's name.
@@ -73,8 +90,8 @@ mod tests {
     use crate::kernels::Isa;
     use crate::measure::clock::Clock;
     use crate::probe::Machine;
+    use crate::suites::Effort;
     use crate::suites::testing::Quiet;
-    use crate::suites::{Effort, Experiment};
 
     #[test]
     fn stopping_at_once_measures_nothing() {

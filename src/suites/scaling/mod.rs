@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::ceilings::arithmetic::Peak;
 use super::quantity::{MFU, MFU_STEP, TOKENS_PER_SECOND};
 use super::steps::{Steps, invented};
-use super::{Case, Context, Curve, Effort, Suite, SuiteError, find};
+use super::{Case, Context, Curve, Effort, Experiment, Suite, SuiteError, find};
 use crate::measure::session;
 use crate::parallel::Pool;
 use crate::stats::{Interval, bootstrap};
@@ -38,6 +38,15 @@ impl Suite for Scaling {
 
     fn trains(&self) -> bool {
         true
+    }
+
+    fn seconds(&self, experiment: &Experiment) -> f64 {
+        let ceilings = if experiment.effort > Effort::Quick {
+            super::ceilings(experiment)
+        } else {
+            0.0
+        };
+        ceilings + experiment.effort.of(60.0, 150.0, 600.0) * experiment.cases.len() as f64
     }
 
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
@@ -93,7 +102,11 @@ fn measure(context: &mut Context, case: &Case) -> Result<(), SuiteError> {
     let (rounds, seconds) = rounds(context);
     let start = context.clock.now();
     for round in 0..rounds {
-        context.say(&format!("scaling: {}, round {}", case.name, round + 1));
+        context.say(&format!(
+            "scaling: {}, round {} of {rounds}",
+            case.name,
+            round + 1
+        ));
         for place in 0..all.len() {
             if context.stopped() || context.clock.since(start) >= seconds {
                 break;
@@ -236,7 +249,6 @@ mod tests {
     use crate::kernels::Isa;
     use crate::measure::clock::Clock;
     use crate::probe::Machine;
-    use crate::suites::Experiment;
     use crate::suites::testing::{Quiet, tiny};
 
     fn found(value: usize, mfu: f64) -> Found {

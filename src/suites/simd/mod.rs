@@ -12,7 +12,7 @@ pub use kernels::{KERNELS, Kernel, Rows, fill};
 pub use sets::{SETS, WorkingSet};
 
 use super::quantity::ELEMENTS_PER_SECOND;
-use super::{Context, Effort, Suite, SuiteError};
+use super::{Context, Effort, Experiment, Suite, SuiteError};
 use record::{Rounds, subject};
 use rounds::{Arm, Budget, Memory, measure};
 
@@ -39,9 +39,15 @@ impl Suite for Simd {
         false
     }
 
+    fn seconds(&self, experiment: &Experiment) -> f64 {
+        experiment.effort.of(2.5, 14.0, 35.0) * (SETS.len() * experiment.threads.len()) as f64
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
-        for threads in context.experiment.threads.clone() {
-            for set in SETS {
+        let counts = context.experiment.threads.clone();
+        for (turn, threads) in counts.iter().copied().enumerate() {
+            for (place, set) in SETS.into_iter().enumerate() {
+                context.reached(turn * SETS.len() + place, counts.len() * SETS.len());
                 if context.stopped() {
                     return Ok(());
                 }
@@ -117,7 +123,6 @@ mod tests {
     use crate::kernels::Isa;
     use crate::measure::clock::Clock;
     use crate::probe::Machine;
-    use crate::suites::Experiment;
     use crate::suites::testing::Quiet;
 
     #[test]

@@ -144,7 +144,8 @@ fn own_seconds(step: &Step, part: &Part) -> f64 {
     })
 }
 
-fn memory_bound(operator: &str) -> bool {
+/// Whether memory limits this operator, and not arithmetic.
+pub(super) fn memory_bound(operator: &str) -> bool {
     KINDS
         .iter()
         .any(|kind| kind.limit == Limit::Memory && kind.operators.contains(&operator))
@@ -193,7 +194,7 @@ impl Kind {
         Loss {
             reason: self.reason,
             share,
-            how: format!("{how} {}", self.advice),
+            how,
             advice: Some(self.advice),
         }
     }
@@ -212,7 +213,7 @@ fn parallel(step: &Step, parts: &[Part]) -> Option<Loss> {
     let together: f64 = parts.iter().map(|part| part.seconds).sum();
     let how = format!(
         "{} threads are {} times as fast as one inside the operators, and their peak {} times: waiting for each other, shared cache and \
-         memory, work that is not divided. Longer operators (a larger micro-batch) lose less.",
+         memory, work that is not divided.",
         step.threads,
         digits(alone / together),
         digits(step.peak / step.peak_alone)

@@ -1,8 +1,9 @@
 //! Counters over single training steps: one group of counters per step, so that nothing is multiplexed.
 
 use super::findings::Counters;
-use super::operator_counts::{Counted, OperatorCounts, flops_so_far};
-use crate::measure::counters::tables::{self, FIXED, SOFTWARE};
+use super::operator_clocks::OperatorClocks;
+use super::operator_counts::{Counted, OperatorCounts, flops_so_far, so_far};
+use crate::measure::counters::tables::{self, FIXED, MSR, SOFTWARE};
 use crate::measure::counters::{Counter, Counting, Group, Missing, Processor, Reading};
 use crate::measure::process;
 use crate::model::{Observer, Unobserved};
@@ -16,6 +17,9 @@ const EXPECTED: [&str; 5] = [
     "l2_misses",
     "l3_misses",
 ];
+
+/// Misses that are counted in each operator.
+const MISSES: [&str; 3] = ["l1d_misses", "l2_misses", "l3_misses"];
 
 const SWITCHED_OFF: &str = "hardware counters are switched off by --counters off";
 
@@ -40,6 +44,9 @@ pub(super) fn count(context: &Context, mut step: impl FnMut(&mut dyn Observer)) 
         return counters;
     }
     context.say("training: counters, one group a step");
+    let mut clocks = OperatorClocks::new(context.clock);
+    step(&mut clocks);
+    counters.hertz = clocks.finish();
     let mut pass = |group: &'static Group| {
         let mut counting = Counting::open(group, &threads);
         counting.start();
@@ -53,6 +60,7 @@ pub(super) fn count(context: &Context, mut step: impl FnMut(&mut dyn Observer)) 
             .map(|name| (*name, SWITCHED_OFF.to_string()))
             .collect();
         counters.operators = Err(SWITCHED_OFF.into());
+        counters.misses = MISSES.map(|name| (name, Err(SWITCHED_OFF.into()))).into();
         return counters;
     }
     let processor = Processor::here();
@@ -78,7 +86,16 @@ pub(super) fn count(context: &Context, mut step: impl FnMut(&mut dyn Observer)) 
         );
     }
     counters.missing = unknown(&counters.readings, &processor);
-    counters.operators = operators(&counters.readings, &processor, &threads, step);
+    let readings = &counters.readings;
+    counters.misses = MISSES
+        .map(|name| {
+            (
+                name,
+                misses(name, readings, &processor, &threads, &mut step),
+            )
+        })
+        .into();
+    counters.operators = operators(readings, &processor, &threads, step);
     counters
 }
 
@@ -112,10 +129,35 @@ fn operators(
     watcher.finish().map_err(|missing| missing.to_string())
 }
 
-/// The groups of this CPU: cycles and instructions, and those of its table.
+/// The misses of each operator in one more step, where that counter is believed.
+fn misses(
+    name: &'static str,
+    readings: &[Reading],
+    processor: &Processor,
+    threads: &[u32],
+    mut step: impl FnMut(&mut dyn Observer),
+) -> Result<Vec<Counted>, String> {
+    let mut all = groups(processor).into_iter();
+    let group = all.find(|group| group.counters.iter().any(|counter| counter.name == name));
+    let group = group.ok_or_else(|| {
+        let processor = processor.to_string();
+        Missing::NoTable { processor }.to_string()
+    })?;
+    let mut counted = readings.iter();
+    let reading = counted.find(|reading| reading.counter.name == name);
+    let tally = reading.map_or(Err(Missing::NotOffered), |reading| reading.tally.clone());
+    tally.map_err(|missing| missing.to_string())?;
+    let mut counting = Counting::open(group, threads);
+    counting.start();
+    let mut watcher = OperatorCounts::new(|| so_far(&mut counting, name));
+    step(&mut watcher);
+    watcher.finish().map_err(|missing| missing.to_string())
+}
+
+/// The groups of this CPU: cycles and instructions, the performance registers, and those of its table.
 fn groups(processor: &Processor) -> Vec<&'static Group> {
     let table = tables::of(processor).map_or(&[][..], |table| table.groups);
-    [&FIXED].into_iter().chain(table).collect()
+    [&FIXED, &MSR].into_iter().chain(table).collect()
 }
 
 /// Whether any counter of the group can be had.

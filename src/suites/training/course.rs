@@ -11,9 +11,9 @@ use crate::measure::neighbours::{Load, Neighbours};
 use crate::measure::session::{self, Arms, Phase, Plan as SessionPlan, WarmUp};
 use crate::measure::{frequency, process, taken};
 use crate::model::Observer;
-use crate::parallel::Pool;
+use crate::parallel::{Pool, Worked};
 use crate::suites::ceilings::arithmetic::Peak;
-use crate::suites::{Case, Context, Effort, SuiteError};
+use crate::suites::{Case, Context, Effort, Host, SuiteError};
 use crate::train::{Batch, Dataset, Trainer};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,11 +40,15 @@ pub(super) fn budget(context: &Context, cases: usize) -> f64 {
     (context.seconds_left() * SHARE / cases as f64).min(most)
 }
 
+/// What part of the suite's work the rounds of a case are: from one share of it to another.
+pub(super) type Part = (f64, f64);
+
 /// Measures one case; its rounds of steps take about `budget` seconds.
 pub(super) fn measure(
     context: &mut Context,
     case: &Case,
     budget: f64,
+    part: Part,
 ) -> Result<Findings, SuiteError> {
     context.say(&format!(
         "training: {}, {} tokens of text",
@@ -61,6 +65,13 @@ pub(super) fn measure(
     let mut steps = Steps::new(context, case, dataset)?;
     let mut validation: Vec<(usize, f64)> = Vec::new();
     validation.extend(steps.validate(context));
+    steps.progress = Some(Progress {
+        host: context.host(),
+        part,
+        begin: context.clock.now(),
+        rounds: context.experiment.effort.samples(MOST_ROUNDS),
+        seconds: budget,
+    });
     let (disturbance, neighbours) = rounds(context, case, &mut steps, budget);
     let counters = counting::count(context, |observer| steps.plain_step(observer));
     validation.extend(steps.validate(context));
@@ -218,6 +229,28 @@ struct Steps<'a> {
     peak_isa: Isa,
     losses: Vec<f64>,
     resident: Vec<(usize, f64)>,
+    progress: Option<Progress<'a>>,
+}
+
+/// How far the rounds are: they end with the last round, or when their time is over.
+struct Progress<'a> {
+    host: &'a dyn Host,
+    part: Part,
+    begin: Ticks,
+    rounds: usize,
+    seconds: f64,
+}
+
+impl Progress<'_> {
+    /// That round is done.
+    fn tell(&self, clock: &Clock, round: usize) {
+        let by_rounds = (round + 1) as f64 / self.rounds as f64;
+        let share = by_rounds
+            .max(clock.since(self.begin) / self.seconds)
+            .min(1.0);
+        let (from, to) = self.part;
+        self.host.reached(from + (to - from) * share);
+    }
 }
 
 /// One number of threads with its peak.
@@ -225,6 +258,8 @@ struct Team {
     pool: Arc<Pool>,
     peak: Peak,
     found: Arm,
+    /// How long its threads worked in the newest step.
+    worked: Worked,
 }
 
 impl<'a> Steps<'a> {
@@ -244,6 +279,7 @@ impl<'a> Steps<'a> {
                     threads,
                     ..Arm::default()
                 },
+                worked: Worked::default(),
             });
         }
         let trainer =
@@ -266,6 +302,7 @@ impl<'a> Steps<'a> {
             peak_isa,
             losses: Vec::new(),
             resident: Vec::new(),
+            progress: None,
         })
     }
 
@@ -323,8 +360,10 @@ impl Arms for Steps<'_> {
     }
 
     fn run(&mut self, arm: usize, _: Phase) -> Result<(), Infallible> {
-        self.trainer.use_pool(Arc::clone(&self.arms[arm].pool));
-        self.step();
+        let pool = Arc::clone(&self.arms[arm].pool);
+        self.trainer.use_pool(Arc::clone(&pool));
+        let ((), worked) = pool.watched(|| self.step());
+        self.arms[arm].worked = worked;
         Ok(())
     }
 
@@ -335,6 +374,9 @@ impl Arms for Steps<'_> {
         let team = &mut self.arms[arm];
         let hertz = frequencies(&team.pool, clock);
         let peak = team.peak.visit(clock);
+        if let (Phase::Round(round), Some(progress)) = (phase, &self.progress) {
+            progress.tell(clock, round);
+        }
         if let Phase::Round(_) = phase {
             let since = clock.since(self.begin);
             team.found.steps.push(step);
@@ -342,6 +384,7 @@ impl Arms for Steps<'_> {
             team.found
                 .taken
                 .push(after.since(&self.before, team.pool.cpus()));
+            team.found.worked.push(team.worked);
             team.found.peaks.extend(peak);
             team.found
                 .clocks
@@ -361,6 +404,7 @@ impl Team {
         self.found.steps.truncate(rounds);
         self.found.operators.truncate(rounds);
         self.found.taken.truncate(rounds);
+        self.found.worked.truncate(rounds);
         self.found.peaks.truncate(rounds);
         self.found.clocks.truncate(rounds);
     }

@@ -1,5 +1,6 @@
 //! What one case gave, before it becomes metrics: plain numbers, so that every formula can be tested without training.
 
+use super::operator_clocks::OperatorHertz;
 use super::operator_counts::Counted;
 use super::operator_times::Entry;
 use crate::kernels::Cost;
@@ -7,6 +8,7 @@ use crate::measure::counters::Reading;
 use crate::measure::neighbours::Load;
 use crate::measure::process::Disturbance;
 use crate::measure::taken::Taken;
+use crate::parallel::Worked;
 use crate::stats::{Interval, bootstrap, summary};
 use crate::suites::training::model_flops::Sizes;
 
@@ -22,6 +24,8 @@ pub(super) struct Arm {
     pub(super) operators: Vec<Vec<Entry>>,
     /// What others took from each of these steps: seconds of CPU time, over all its threads.
     pub(super) taken: Vec<Taken>,
+    /// How long its threads worked in each of these steps.
+    pub(super) worked: Vec<Worked>,
     /// FLOP/s of the multiply-add peak beside each of these steps.
     pub(super) peaks: Vec<f64>,
     /// Seconds since the first step, and hertz seen by the threads there.
@@ -51,6 +55,10 @@ pub(super) struct Counters {
     pub(super) readings: Vec<Reading>,
     /// FLOP of each operator and pass of one step on the most threads, or why they were not counted.
     pub(super) operators: Result<Vec<Counted>, String>,
+    /// Lines that each level of the cache lacked in each operator and pass, or why they were not counted.
+    pub(super) misses: Vec<(&'static str, Result<Vec<Counted>, String>)>,
+    /// Hertz directly after each operator and pass.
+    pub(super) hertz: Vec<OperatorHertz>,
     /// Quantities that nobody counts here, with the reason.
     pub(super) missing: Vec<(&'static str, String)>,
 }
@@ -60,6 +68,8 @@ impl Default for Counters {
         Self {
             readings: Vec::new(),
             operators: Err("no step was counted".into()),
+            misses: Vec::new(),
+            hertz: Vec::new(),
             missing: Vec::new(),
         }
     }
@@ -223,11 +233,21 @@ pub(super) mod sample {
                 steps: (0..8).map(|round| 4 + 2 * round + threads).collect(),
                 operators: vec![operators; 8],
                 taken: vec![taken(0.04 * step * threads as f64); 8],
+                worked: jitter.map(|j| worked(step * j, threads)).to_vec(),
                 peaks: vec![peak; 8],
                 clocks: vec![(0.0, 2.5e9), (2.0, 2.4e9)],
                 warm_up: (2, true),
             }
         };
+        // A tenth of a step is not shared out; of the rest, two threads stand by for a twentieth.
+        fn worked(step: f64, threads: usize) -> Worked {
+            let shared = 0.9 * step;
+            let all = shared * threads as f64;
+            Worked {
+                shared,
+                busy: if threads > 1 { 0.95 * all } else { all },
+            }
+        }
         fn taken(stolen: f64) -> Taken {
             let displaced = Err(Unreadable {
                 path: "/proc/self/task/1/schedstat".into(),

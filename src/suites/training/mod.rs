@@ -10,6 +10,7 @@ mod findings;
 mod halts;
 mod ledger;
 mod model_flops;
+mod operator_clocks;
 mod operator_counts;
 mod operator_times;
 mod operators;
@@ -19,7 +20,7 @@ mod records;
 
 pub use posttraining::{Course, CourseStep, record as record_course};
 
-use super::{Context, Suite, SuiteError, find};
+use super::{Context, Experiment, Suite, SuiteError, find};
 
 /// The training suite.
 #[derive(Debug)]
@@ -43,6 +44,15 @@ impl Suite for Training {
         true
     }
 
+    fn seconds(&self, experiment: &Experiment) -> f64 {
+        // Rounds of steps; then the ledger of optimizations, of which a quick run has none.
+        let (case, ledger) = experiment
+            .effort
+            .of((45.0, 20.0), (120.0, 150.0), (300.0, 400.0));
+        let cases = experiment.cases.len() + experiment.lessons.len();
+        super::ceilings(experiment) + case * cases as f64 + ledger
+    }
+
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
         if let Some(ceilings) = find("ceilings") {
             ceilings.run(context)?;
@@ -53,7 +63,12 @@ impl Suite for Training {
                 break;
             }
             let budget = course::budget(context, cases.len() - index);
-            let findings = course::measure(context, case, budget)?;
+            // The ledger takes as long as the rounds and longer; a quick run has none.
+            let end = context.experiment.effort.of(0.9, 0.4, 0.4);
+            let share =
+                |cases_done: usize| 0.05 + (end - 0.05) * cases_done as f64 / cases.len() as f64;
+            let part = (share(index), share(index + 1));
+            let findings = course::measure(context, case, budget, part)?;
             records::record(&mut context.recorder, &findings);
             operators::record(&mut context.recorder, &findings);
             context.recorder.note(

@@ -1,5 +1,5 @@
-//! FLOP that the hardware counted in each operator and pass of a step: the third number beside what the model needs and what the operator
-//! declares.
+//! What the hardware counted in each operator and pass of a step: FLOP, the third number beside what the model needs and what the operator
+//! declares, and lines that a cache lacked.
 //!
 //! The counters run through the whole step and are read at both ends of each operator, a few microseconds each: times of this step are
 //! not measured. An operator inside another one is taken out of the outer one's count.
@@ -13,13 +13,14 @@ use crate::model::{Observer, Operator, Pass};
 pub(super) struct Counted {
     pub(super) operator: &'static str,
     pub(super) pass: &'static str,
-    pub(super) flops: f64,
+    /// FLOP or lines.
+    pub(super) amount: f64,
 }
 
-/// Watches one step; `read` gives the FLOP counted so far.
+/// Watches one step; `read` gives what was counted so far.
 pub(super) struct OperatorCounts<R> {
     read: R,
-    /// FLOP so far at the beginning of each operator that is open, and what those inside it took.
+    /// The count at the beginning of each operator that is open, and what those inside it took.
     open: Vec<(f64, f64)>,
     counted: Vec<Counted>,
     refusal: Option<Missing>,
@@ -67,14 +68,14 @@ impl<R: FnMut() -> Result<f64, Missing> + Send> Observer for OperatorCounts<R> {
         if let Some(outer) = self.open.last_mut() {
             outer.1 += whole;
         }
-        let (operator, pass, flops) = (operator.name(), pass.name(), whole - inside);
+        let (operator, pass, amount) = (operator.name(), pass.name(), whole - inside);
         let known = |counted: &&mut Counted| counted.operator == operator && counted.pass == pass;
         match self.counted.iter_mut().find(known) {
-            Some(counted) => counted.flops += flops,
+            Some(counted) => counted.amount += amount,
             None => self.counted.push(Counted {
                 operator,
                 pass,
-                flops,
+                amount,
             }),
         }
     }
@@ -88,6 +89,15 @@ pub(super) fn flops_so_far(counting: &mut Counting) -> Result<f64, Missing> {
         .filter(|reading| reading.counter.unit == "FLOP");
     let values = flops.map(|reading| Ok(reading.tally?.value));
     values.sum()
+}
+
+/// The count of one counter of a running group since it was started.
+pub(super) fn so_far(counting: &mut Counting, name: &str) -> Result<f64, Missing> {
+    let readings = counting.so_far();
+    let reading = readings
+        .into_iter()
+        .find(|reading| reading.counter.name == name);
+    Ok(reading.ok_or(Missing::NotOffered)?.tally?.value)
 }
 
 #[cfg(test)]
@@ -110,7 +120,7 @@ mod tests {
         let counted = watcher.finish().unwrap();
         let flops: Vec<(&str, f64)> = counted
             .iter()
-            .map(|counted| (counted.operator, counted.flops))
+            .map(|counted| (counted.operator, counted.amount))
             .collect();
         assert_eq!(flops, [("layernorm", 5.0), ("head", 95.0 + 30.0)]);
     }
@@ -140,5 +150,8 @@ mod tests {
         let mut counting = Counting::open(&SOFTWARE, &threads);
         counting.start();
         assert_eq!(flops_so_far(&mut counting), Ok(0.0));
+        // The system's own counters are there on every machine; others of its group are not.
+        assert!(so_far(&mut counting, "task_clock").is_ok_and(|nanoseconds| nanoseconds > 0.0));
+        assert_eq!(so_far(&mut counting, "l2_misses"), Err(Missing::NotOffered));
     }
 }

@@ -5,6 +5,7 @@ use super::findings::{Arm, Findings, OperatorSeconds};
 use super::model_flops::Sizes;
 use super::others::Others;
 use super::records::flops::{self, Three};
+use super::records::parts as seen;
 use crate::record;
 use crate::stats::Interval;
 use crate::suites::Recorder;
@@ -175,6 +176,7 @@ fn losses(recorder: &mut Recorder, findings: &Findings, arm: &Arm) {
                 declared: part.cost.flops,
             };
             flops::record(recorder, findings, arm.threads, &three);
+            seen::record(recorder, findings, arm.threads, (part.operator, part.pass));
         }
     }
     let traffic: f64 = parts.iter().map(|part| part.cost.bytes()).sum();

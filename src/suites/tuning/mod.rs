@@ -6,7 +6,7 @@
 mod heats;
 
 use super::quantity::{BATCH, MICRO_BATCH, SPEEDUP, THREADS, TOKENS_PER_SECOND};
-use super::{Case, Context, Curve, Effort, Suite, SuiteError, caches};
+use super::{Case, Context, Curve, Effort, Experiment, Suite, SuiteError, caches};
 use crate::stats::{Interval, bootstrap, compare};
 use crate::train::Plan;
 use heats::{Candidate, Heats};
@@ -46,6 +46,10 @@ impl Suite for Tuning {
 
     fn trains(&self) -> bool {
         true
+    }
+
+    fn seconds(&self, experiment: &Experiment) -> f64 {
+        4.0 * experiment.effort.of(14.0, 30.0, 90.0) * experiment.cases.len() as f64
     }
 
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
@@ -294,7 +298,6 @@ mod tests {
     use crate::kernels::Isa;
     use crate::measure::clock::Clock;
     use crate::probe::Machine;
-    use crate::suites::Experiment;
     use crate::suites::testing::{Quiet, tiny};
     use std::sync::Arc;
 

@@ -20,7 +20,7 @@ use std::sync::{Barrier, Mutex, PoisonError};
 const TRIPS: u32 = 200;
 const SAMPLES: usize = 60;
 
-/// CPUs that are compared at most, each with each.
+/// CPUs that a check compares at most, each with each.
 const MOST_CPUS: usize = 12;
 
 /// Looks at the line before the thread lets others run: its partner may have lost its CPU.
@@ -46,14 +46,22 @@ struct Way {
 struct Ball(AtomicU32);
 
 pub(super) fn checks(context: &mut Context) -> Result<Vec<Check>, SuiteError> {
-    let mut cpus = context.machine.usable_cpus();
-    cpus.truncate(MOST_CPUS);
     let claim = claim(context.machine);
-    if cpus.len() < 2 {
+    if context.machine.usable_cpus().len() < 2 {
         let why = "it takes two CPUs, and this process may use one";
         return Ok(vec![in_words(KEY, &claim, "", Verdict::NotMeasurable, why)]);
     }
     context.say("verify: ways from CPU to CPU");
+    Ok(vec![judge(&claim, &measure(context, "verify", MOST_CPUS)?)])
+}
+
+/// Measures the ways among the first `most` usable CPUs, and records them as `SUITE.core_to_core.cpuN`.
+///
+/// # Errors
+/// The system refuses threads.
+fn measure(context: &mut Context, suite: &str, most: usize) -> Result<Vec<Way>, SuiteError> {
+    let mut cpus = context.machine.usable_cpus();
+    cpus.truncate(most);
     let mut ways = Vec::new();
     for (place, one) in cpus.iter().enumerate() {
         for other in &cpus[place + 1..] {
@@ -69,8 +77,20 @@ pub(super) fn checks(context: &mut Context) -> Result<Vec<Check>, SuiteError> {
             }));
         }
     }
-    matrix(context, &cpus, &ways);
-    Ok(vec![judge(&claim, &ways)])
+    matrix(context, suite, &cpus, &ways);
+    Ok(ways)
+}
+
+/// The map of a suite: the ways among the first `most` usable CPUs, recorded under the suite's name.
+///
+/// # Errors
+/// The system refuses threads.
+pub(in crate::suites) fn map(
+    context: &mut Context,
+    suite: &str,
+    most: usize,
+) -> Result<(), SuiteError> {
+    measure(context, suite, most).map(drop)
 }
 
 /// Seconds that the line takes one way, of each sample.
@@ -147,13 +167,13 @@ fn claim(machine: &Machine) -> Fact<String> {
 }
 
 /// The matrix as one curve a CPU: nanoseconds to each other CPU.
-fn matrix(context: &mut Context, cpus: &[usize], ways: &[Way]) {
+fn matrix(context: &mut Context, suite: &str, cpus: &[usize], ways: &[Way]) {
     for one in cpus {
         let to = ways.iter().filter_map(|way| match way.cpus {
             [from, to] | [to, from] if from == *one => Some((to as f64, way.nanoseconds)),
             _ => None,
         });
-        let name = format!("verify.core_to_core.cpu{one}");
+        let name = format!("{suite}.core_to_core.cpu{one}");
         let how = "half of a round trip of a cache line, lower quartile of the samples";
         context
             .recorder

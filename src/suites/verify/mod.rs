@@ -14,7 +14,7 @@
 
 mod caches;
 mod clocks;
-mod cores;
+pub(super) mod cores;
 mod finding;
 mod ports;
 mod siblings;

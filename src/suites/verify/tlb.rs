@@ -42,6 +42,9 @@ const TOLERANCE: f64 = 0.25;
 /// Lines of L1 that the program's own data leaves to the chain.
 const L1_SHARE: f64 = 0.75;
 
+/// Entries that one of the claim may stand for: AMD's L2TlbSizeX32.
+const COUNTED_BY: f64 = 32.0;
+
 /// L1 assumed where the machine does not tell.
 const UNKNOWN_L1: u64 = 32 << 10;
 
@@ -117,7 +120,7 @@ fn sweep(context: &mut Context) -> Result<Option<Sweep>, SuiteError> {
                 break;
             }
             for (chain, best) in [&mut small, &mut large].into_iter().zip(best) {
-                *best = best.min(visit(context, &pool, chain, pages * STRIDE, STRIDE));
+                *best = best.min(visit(context, &pool, chain, 0, (pages * STRIDE, STRIDE)));
             }
         }
     }
@@ -183,7 +186,12 @@ fn judge(claim: &Claim, step: Option<Step>, guest: bool) -> Check {
             step.low,
             step.high
         );
+        let claimed = claim.fact.value().copied().unwrap_or(f64::NAN);
         match verdict {
+            Verdict::Disagree if (step.knee / claimed / COUNTED_BY - 1.0).abs() <= TOLERANCE => format!(
+                "{how}; {COUNTED_BY} times the claim: newer AMD cores count entries by {COUNTED_BY} and say so in CPUID 0x80000021, \
+                 which this host hides"
+            ),
             Verdict::Disagree => format!("{how}; another thread on the core may use its entries, or the claim is wrong"),
             Verdict::NoClaim => format!("{how}; {}", claim.fact.reason().unwrap_or_default()),
             _ => how,
@@ -286,6 +294,29 @@ mod tests {
         let check = judge_large(Some(step), true);
         assert_eq!(check.verdict, Verdict::Disagree);
         assert!(check.why.contains("the host backs"), "{}", check.why);
+    }
+
+    #[test]
+    fn entries_that_are_counted_by_32_are_explained() {
+        let claim = Claim {
+            fact: Fact::known(128.0, "cpuid"),
+            key: "verify.tlb".into(),
+            label: "L2 TLB".into(),
+            show: |entries| format!("{entries:.0} pages"),
+        };
+        let step = |knee: f64| Step {
+            before: 5.0,
+            behind: 14.0,
+            knee,
+            low: knee * 0.95,
+            high: knee * 1.3,
+        };
+        let judged = |knee| judge(&claim, Some(step(knee)), true);
+        let check = judged(4399.0);
+        assert_eq!(check.verdict, Verdict::Disagree);
+        assert!(check.why.contains("32 times"), "{}", check.why);
+        assert!(!judged(1500.0).why.contains("32 times"));
+        assert_eq!(judged(130.0).verdict, Verdict::Agree);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Counting against the kernel's real software events, and against a kernel that refuses or gives nonsense.
 
-use super::super::tables::SOFTWARE;
+use super::super::tables::{MSR, SOFTWARE};
 use super::*;
 use crate::measure::process;
 use std::io::{Seek, Write};
@@ -188,6 +188,40 @@ fn a_kernel_that_refuses_becomes_a_reason_and_never_a_zero() {
                 Missing::NotPermitted { paranoid }
             };
             assert_eq!(reason, expected, "{}", counter.name);
+        }
+    }
+}
+
+#[test]
+fn a_unit_has_the_number_that_the_kernel_lists() {
+    let units = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::create_dir(units.path().join(name)).unwrap();
+        std::fs::write(units.path().join(name).join("type"), text).unwrap();
+    };
+    write("msr", "9\n");
+    write("broken", "nine\n");
+    assert_eq!(unit_type(units.path(), "msr").unwrap(), 9);
+    for name in ["broken", "absent"] {
+        let error = unit_type(units.path(), name).unwrap_err();
+        assert_eq!(reason(&error), Missing::NotOffered, "{name}");
+    }
+}
+
+#[test]
+fn performance_registers_are_counted_or_have_a_reason() {
+    let threads = process::threads().unwrap();
+    let mut counting = Counting::open(&MSR, &threads);
+    counting.start();
+    for reading in counting.stop() {
+        match reading.tally {
+            Ok(tally) => assert_eq!(tally.scope, Scope::UserAndKernel),
+            // Never as user mode alone, which the kernel would refuse: the reason is the first refusal.
+            Err(missing) => assert!(
+                [Missing::KernelOnly, Missing::NotOffered, Missing::Invalid].contains(&missing),
+                "{}: {missing}",
+                reading.counter.name
+            ),
         }
     }
 }

@@ -6,11 +6,13 @@
 mod fixed;
 mod ice_lake;
 mod ice_lake_server;
+mod msr;
 mod skylake_server;
 mod software;
 mod zen;
 
 pub use fixed::FIXED;
+pub use msr::MSR;
 pub use software::SOFTWARE;
 
 use super::event::{Group, Processor};
@@ -35,6 +37,7 @@ pub const TABLES: &[Table] = &[
     zen::ZEN_2,
     zen::ZEN_3,
     zen::ZEN_4,
+    zen::ZEN_5,
 ];
 
 /// The table of `processor`; `None` where nobody has written one.
@@ -78,6 +81,9 @@ mod tests {
         assert_eq!(name("AuthenticAMD", 0x19, 0x21), Some("Zen 3"));
         assert_eq!(name("AuthenticAMD", 0x19, 0x61), Some("Zen 4"));
         assert_eq!(name("AuthenticAMD", 0x19, 0x11), Some("Zen 4"));
+        assert_eq!(name("AuthenticAMD", 0x1a, 0x02), Some("Zen 5"));
+        assert_eq!(name("AuthenticAMD", 0x1a, 0x44), Some("Zen 5"));
+        assert_eq!(name("AuthenticAMD", 0x1a, 0x50), None);
         assert_eq!(name("AuthenticAMD", 0x17, 0x01), None);
         assert_eq!(name("GenuineIntel", 6, 0x3c), None);
     }

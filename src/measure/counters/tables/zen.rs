@@ -1,4 +1,4 @@
-//! AMD Zen 2, 3 and 4, after AMD's event lists as the kernel's perf tool carries them (pmu-events/arch/x86/amdzen2 to amdzen4).
+//! AMD Zen 2 to 5, after AMD's event lists as the kernel's perf tool carries them (pmu-events/arch/x86/amdzen2 to amdzen5).
 //! Last-level caches are counted per core complex and system-wide only, so that lines from beyond the complex stand for L3 misses.
 
 use super::Table;
@@ -20,6 +20,12 @@ pub(super) const ZEN_4: Table = Table {
     name: "Zen 4",
     covers: |cpu| is(cpu, 0x19),
     groups: &[FILLS, L2, FLOPS_ZEN_4, WIDTHS_ZEN_4],
+};
+
+pub(super) const ZEN_5: Table = Table {
+    name: "Zen 5",
+    covers: |cpu| is(cpu, 0x1a) && matches!(cpu.model, 0x00..=0x4f | 0x60..=0x7f),
+    groups: &[FILLS, L2, FLOPS_ZEN_5, WIDTHS_ZEN_4],
 };
 
 fn is(cpu: &Processor, family: u8) -> bool {
@@ -143,6 +149,19 @@ const FLOPS_ZEN_4: Group = Group {
             (0x03, 0x1f),
             Known::Flops,
             "fp_ret_sse_avx_ops.all: every precision and width; takes two counters",
+        )
+    }],
+};
+
+const FLOPS_ZEN_5: Group = Group {
+    name: "arithmetic",
+    counters: &[Counter {
+        unit: "FLOP",
+        ..row(
+            "flops",
+            (0x03, 0x0f),
+            Known::Flops,
+            "fp_ret_sse_avx_ops.all: every precision and width, bfloat16 excluded; takes two counters",
         )
     }],
 };

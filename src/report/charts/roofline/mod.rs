@@ -3,7 +3,7 @@
 mod roofs;
 
 use maud::{Markup, html};
-use roofs::Roofs;
+pub(crate) use roofs::Roofs;
 
 use super::ceilings::{self, Ceiling};
 use super::step_breakdown::ink;

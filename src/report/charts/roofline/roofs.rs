@@ -6,7 +6,7 @@ use crate::report::view::{Operator, View};
 use crate::units::digits;
 
 /// The roofs of a run, the highest first: name, GFLOP/s or GB/s.
-pub(super) struct Roofs {
+pub(crate) struct Roofs {
     /// FMA peak of each instruction set.
     pub(super) flat: Vec<(String, f64)>,
     /// Bandwidth of each level.
@@ -18,7 +18,7 @@ pub(super) type Obstacle = ((f64, f64), f64);
 
 impl Roofs {
     /// The ceilings at the thread count nearest to that of the case.
-    pub(super) fn of(view: &View<'_>) -> Self {
+    pub(crate) fn of(view: &View<'_>) -> Self {
         let sorted = |ceilings: Vec<Ceiling<'_>>| {
             let near = ceilings::nearest(ceilings, view.threads);
             let value = |roof: Ceiling<'_>| roof.value().map(|value| (roof.label, value));
@@ -39,11 +39,14 @@ impl Roofs {
 
     /// The lowest roof that is not below the dot, and the share of it that the dot reaches.
     pub(super) fn above(&self, operator: &Operator) -> Option<(String, f64)> {
-        let gflops = operator.gflops?;
+        self.over(operator.gflops?, operator.intensity)
+    }
+
+    /// The same of so many GFLOP/s at an intensity, where one is known.
+    pub(crate) fn over(&self, gflops: f64, intensity: Option<f64>) -> Option<(String, f64)> {
         let flat = self.peak().map(|peak| ("FMA".to_owned(), peak));
-        let height = |(name, bandwidth): &(String, f64)| {
-            Some((name.clone(), bandwidth * operator.intensity?))
-        };
+        let height =
+            |(name, bandwidth): &(String, f64)| Some((name.clone(), bandwidth * intensity?));
         let over = self
             .slanted
             .iter()

@@ -52,8 +52,8 @@ pub(in crate::suites::training) fn record(
     let mut of = counted.iter();
     match of.find(|counted| counted.operator == operator && counted.pass == pass) {
         Some(counted) => {
-            let how = verdict(counted.flops, declared);
-            recorder.reading(&subject, COUNTED_FLOPS, counted.flops, how);
+            let how = verdict(counted.amount, declared);
+            recorder.reading(&subject, COUNTED_FLOPS, counted.amount, how);
         }
         None => {
             let reason = "the step that was counted did not come to it";
@@ -130,7 +130,7 @@ mod tests {
         Ok(vec![Counted {
             operator: "qkv",
             pass: "forward",
-            flops,
+            amount: flops,
         }])
     }
 

@@ -4,7 +4,9 @@ mod counters;
 pub(super) mod flops;
 mod learning;
 mod memory;
+pub(super) mod parts;
 mod scaling;
+mod threads;
 
 use super::findings::{Arm, Findings};
 use crate::stats::{bootstrap, outliers};
@@ -18,6 +20,7 @@ pub(super) fn record(recorder: &mut Recorder, findings: &Findings) {
         clocks(recorder, findings, arm);
     }
     scaling::record(recorder, findings);
+    threads::record(recorder, findings);
     memory::record(recorder, findings);
     learning::record(recorder, findings);
     counters::record(recorder, findings);
