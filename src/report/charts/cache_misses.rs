@@ -119,7 +119,10 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
     let canvas = Canvas::new(frame.width, HEAD + ROW * rows.len() as f64 + 4.0);
     for (level, (_, _, heading, ink)) in LEVELS.iter().enumerate() {
         let x = label + each * level as f64;
-        canvas.text((x, 8.0), heading, Type::plain(*ink).size(11.0).bold());
+        // A phone has no room for the whole of it.
+        let short = heading.trim_start_matches("from ");
+        let over = if frame.narrow { short } else { heading };
+        canvas.text((x, 8.0), over, Type::plain(*ink).size(11.0).bold());
         let bytes = |row: &Row| row.bytes[level];
         let most = rows.iter().filter_map(bytes).fold(1.0, f64::max);
         for (index, row) in rows.iter().enumerate() {

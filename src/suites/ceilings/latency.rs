@@ -30,8 +30,6 @@ const PLACE: u64 = 4;
 #[derive(Debug)]
 pub(in crate::suites) struct Chain {
     buffer: Region,
-    /// The first place of the working set.
-    begin: usize,
     /// Places that the chain goes through.
     part: usize,
     /// Where it has come to.
@@ -64,7 +62,6 @@ impl Chain {
         let places = ((bytes / PLACE) as usize).next_multiple_of(16);
         Ok(Self {
             buffer: pages.region(places)?,
-            begin: 0,
             part: 16,
             place: 0,
         })
@@ -73,28 +70,22 @@ impl Chain {
     /// Leads the chain through one place in every `stride` bytes of the first `bytes`, in random order, and walks it once, or as
     /// far as brings the caches into their state.
     pub(in crate::suites) fn lay(&mut self, bytes: u64, stride: u64) {
-        self.lay_at(0, bytes, stride);
-    }
-
-    /// The same from `begin` on, a multiple of 64 bytes: other places of the memory, which lie elsewhere in the caches.
-    pub(in crate::suites) fn lay_at(&mut self, begin: u64, bytes: u64, stride: u64) {
-        (self.begin, self.part) = ((begin / PLACE) as usize, (bytes / PLACE) as usize);
+        self.part = (bytes / PLACE) as usize;
         let stride = (stride / PLACE) as usize;
-        let part = &mut self.buffer[self.begin..][..self.part];
+        let part = &mut self.buffer[..self.part];
         vec::chase_links(part, stride, bytes);
         self.place = vec::chase(part, 0, (part.len() / stride).min(MOST_WARMING));
     }
 
     /// Follows it for `steps` loads.
     pub(in crate::suites) fn follow(&mut self, steps: usize) {
-        let part = &self.buffer[self.begin..][..self.part];
-        self.place = std::hint::black_box(vec::chase(part, self.place, steps));
+        self.place = std::hint::black_box(vec::chase(&self.buffer[..self.part], self.place, steps));
     }
 
     /// Seconds of a load, over `steps` of them.
     pub(in crate::suites) fn window(&mut self, clock: &Clock, steps: usize) -> f64 {
         let start = clock.now();
-        self.place = vec::chase(&self.buffer[self.begin..][..self.part], self.place, steps);
+        self.place = vec::chase(&self.buffer[..self.part], self.place, steps);
         let seconds = clock.since(start);
         std::hint::black_box(self.place);
         seconds / steps as f64

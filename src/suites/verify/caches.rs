@@ -1,8 +1,7 @@
 //! The sizes of the caches, from the knees of a latency staircase on 2 MB pages.
 //!
 //! A load's latency is taken in core cycles, at the frequency of its own moment, and of many windows at several moments the
-//! fastest counts: neighbours on the same core or cache only ever add to it. Each visit takes another stretch of memory, since a
-//! host may back pages of 2 MB with small ones, of which many may fall into the same sets of a cache and make it look smaller.
+//! fastest counts: neighbours on the same core or cache only ever add to it.
 
 use super::finding::{Claim, within};
 use super::is_guest;
@@ -25,22 +24,14 @@ const FINE: u64 = 4 << 20;
 const SMALLEST: u64 = 4 << 10;
 const LARGEST: u64 = 160 << 20;
 
-/// Times that a size is visited: the more, the likelier a moment in which nobody else uses the cache, and a stretch of memory that fills
-/// it evenly. Large sizes take long to lay.
+/// Times that a size is visited: the more, the likelier a moment in which nobody else uses the cache. Large sizes take long to lay.
 fn rounds_of(bytes: u64) -> usize {
-    match bytes >> 10 {
-        128..=2048 => 32,
-        0..=4096 => 8,
-        4097..=32_768 => 2,
+    match bytes >> 20 {
+        0..=4 => 8,
+        5..=32 => 2,
         _ => 1,
     }
 }
-
-/// The most of these.
-const MOST_ROUNDS: usize = 32;
-
-/// Bytes between the beginnings of the stretches of two visits.
-const APART: u64 = 6 << 20;
 
 /// Windows of a visit, and loads of a window.
 pub(super) const WINDOWS: usize = 9;
@@ -86,7 +77,7 @@ pub(super) fn checks(context: &mut Context) -> Result<Vec<Check>, SuiteError> {
         let name = kind.map_or("verify.latency".to_string(), |kind| {
             format!("verify.latency.{}", kind.name())
         });
-        let how = "one load that waits for the one before, 2 MB pages, fastest of several windows in up to 32 moments and stretches of memory";
+        let how = "one load that waits for the one before, 2 MB pages, fastest of several windows at up to eight moments";
         context.recorder.curve(&name, CYCLES, curve, how);
     }
     Ok(checks)
@@ -176,18 +167,12 @@ fn sweep(
     let mut chain = Chain::new(largest, Pages::Large)?;
     let sizes = sizes(largest);
     let mut fastest = vec![f64::INFINITY; sizes.len()];
-    for round in 0..MOST_ROUNDS {
+    for round in 0..rounds_of(SMALLEST) {
         for (bytes, best) in sizes.iter().zip(&mut fastest) {
-            if context.stopped() {
+            if context.stopped() || round >= rounds_of(*bytes) {
                 break;
             }
-            if round < rounds_of(*bytes) {
-                // Whole lines, as all sizes are.
-                let begin = (round as u64 * APART) % (largest - bytes + LINE_BYTES);
-                let begin = begin / LINE_BYTES * LINE_BYTES;
-                let cycles = visit(context, pool, &mut chain, begin, (*bytes, LINE_BYTES));
-                *best = best.min(cycles);
-            }
+            *best = best.min(visit(context, pool, &mut chain, *bytes, LINE_BYTES));
         }
     }
     let points = sizes.iter().map(|bytes| *bytes as f64).zip(fastest);
@@ -195,18 +180,18 @@ fn sweep(
     Ok((curve, process::huge_pages().ok()))
 }
 
-/// Cycles of a load in the fastest of a few windows over a set of `bytes` from `begin` on, one place in every `stride` of them.
+/// Cycles of a load in the fastest of a few windows over a set of `bytes`, one place in every `stride` of them.
 pub(super) fn visit(
     context: &Context,
     pool: &Pool,
     chain: &mut Chain,
-    begin: u64,
-    (bytes, stride): (u64, u64),
+    bytes: u64,
+    stride: u64,
 ) -> f64 {
     let clock = context.clock;
     let loads = (bytes / stride * 2).clamp(FEWEST_LOADS, MOST_LOADS) as usize;
     pool.install(|| {
-        chain.lay_at(begin, bytes, stride);
+        chain.lay(bytes, stride);
         let before = calm_frequency(clock);
         let windows = (0..WINDOWS).map(|_| chain.window(clock, loads));
         let fastest = windows.fold(f64::INFINITY, f64::min);

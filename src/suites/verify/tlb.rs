@@ -120,7 +120,7 @@ fn sweep(context: &mut Context) -> Result<Option<Sweep>, SuiteError> {
                 break;
             }
             for (chain, best) in [&mut small, &mut large].into_iter().zip(best) {
-                *best = best.min(visit(context, &pool, chain, 0, (pages * STRIDE, STRIDE)));
+                *best = best.min(visit(context, &pool, chain, pages * STRIDE, STRIDE));
             }
         }
     }
