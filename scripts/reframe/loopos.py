@@ -51,7 +51,7 @@ class Training(Loopos):
     @run_before("run")
     def train(self):
         self.executable_opts = ["train", "--config", self.config, "--data", str(ROOT / "README.md"), "--out", "run", "--threads", str(self.threads)]
-        for setting in ("max_steps=20", "validation_batches=1", f"shard_optimizer={self.shares_optimizer}"):
+        for setting in ("max_steps=20", "num_epochs=1000", "validation_batches=1", f"shard_optimizer={self.shares_optimizer}"):
             self.executable_opts += ["--set", f"training.{setting}"]
 
     def steps(self):

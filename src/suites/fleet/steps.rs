@@ -15,7 +15,7 @@ use crate::stats::bootstrap::{interval_of, median_interval};
 use crate::stats::fits::AllReduce;
 use crate::stats::outliers::stragglers;
 use crate::stats::summary::median;
-use crate::train::{Batch, Plan, Sharing, Trainer};
+use crate::train::{Plan, Sharing, Trainer};
 
 /// What a rank saw of its steps under one way to share batches.
 #[derive(Clone, Debug, Default)]
@@ -40,30 +40,42 @@ pub(super) fn measure(
         },
         ..case.plan
     };
-    let rounds = context.experiment.effort.samples(3);
-    let mut trainer = Trainer::new(&plan, Arc::clone(&pool), case.cut.seed)
-        .map_err(|error| failed(case, error))?;
-    let batch = |sequences| invented(sequences, plan.length, plan.shape.vocab_size);
-    let (one, half) = (batch(plan.batch), batch(plan.batch.div_ceil(2)));
-    context.say(&format!("fleet: {}, every rank alone", case.name));
-    let alone = seen(context, companions, &mut trainer, &one, rounds);
-    let shorter = seen(context, companions, &mut trainer, &half, rounds);
-    trainer
+    let trainer = || {
+        Trainer::new(&plan, Arc::clone(&pool), case.cut.seed).map_err(|error| failed(case, error))
+    };
+    let (mut single, mut joined) = (trainer()?, trainer()?);
+    joined
         .join(Arc::clone(fleet))
         .map_err(|error| failed(case, error))?;
-    context.say(&format!("fleet: {}, a batch for each rank", case.name));
-    let weak = seen(
-        context,
-        companions,
-        &mut trainer,
-        &batch(plan.batch * fleet.size()),
-        rounds,
-    );
-    context.say(&format!("fleet: {}, one batch for all ranks", case.name));
-    let strong = match plan.batch >= fleet.size() {
-        true => Some(seen(context, companions, &mut trainer, &one, rounds)),
-        false => None,
-    };
+    let batch = |sequences| invented(sequences, plan.length, plan.shape.vocab_size);
+    let mut arms = vec![
+        (false, batch(plan.batch)),
+        (false, batch(plan.batch.div_ceil(2))),
+        (true, batch(plan.batch * fleet.size())),
+    ];
+    if plan.batch >= fleet.size() {
+        arms.push((true, batch(plan.batch)));
+    }
+    let mut all = vec![Seen::default(); arms.len()];
+    let rounds = context.experiment.effort.samples(3);
+    // In turns, so that all feel the same of the machine; the first round does not count.
+    'rounds: for round in 0..=rounds {
+        context.say(&format!("fleet: {}, round {round} of {rounds}", case.name));
+        for ((together, batch), seen) in arms.iter().zip(&mut all) {
+            if fleet.any(context.stopped()) {
+                break 'rounds;
+            }
+            let trainer = if *together { &mut joined } else { &mut single };
+            let seconds = step(context.clock, trainer, batch);
+            if round > 0 {
+                seen.add(seconds, trainer);
+            }
+        }
+    }
+    let mut all = all.into_iter();
+    let mut next = || all.next().unwrap_or_default();
+    let (alone, shorter, weak) = (next(), next(), next());
+    let strong = all.next();
     let found = Found {
         case,
         companions,
@@ -85,31 +97,16 @@ pub(super) fn measure(
     Ok(())
 }
 
-/// Steps of this batch, all ranks beginning together, after one that does not count.
-fn seen(
-    context: &Context,
-    companions: &Companions,
-    trainer: &mut Trainer,
-    batch: &Batch,
-    rounds: usize,
-) -> Seen {
-    let mut seen = Seen::default();
-    for round in 0..=rounds {
-        if companions.fleet.any(context.stopped()) {
-            break;
-        }
-        let seconds = step(context.clock, trainer, batch);
-        if round == 0 {
-            continue;
-        }
+impl Seen {
+    /// A step that took so long.
+    fn add(&mut self, seconds: f64, trainer: &Trainer) {
         let spent = trainer.exchange().map(|exchange| exchange.spent());
         let spent = spent.unwrap_or_default();
-        seen.seconds.push(seconds);
-        seen.summing.push(spent.summing.as_secs_f64());
+        self.seconds.push(seconds);
+        self.summing.push(spent.summing.as_secs_f64());
         let waiting = spent.waiting + spent.gathering;
-        seen.waiting.push(waiting.as_secs_f64());
+        self.waiting.push(waiting.as_secs_f64());
     }
-    seen
 }
 
 /// What all ways are compared with.
