@@ -109,7 +109,7 @@ impl Trainer {
             parameters,
             gradients,
             unspent: false,
-            moments: Moments::Whole([first, second]),
+            moments: Moments::Whole(Box::new([first, second])),
             packed: Packed::new(isa, shape, &mut panels, plan.switches),
             packed_at: None,
             activations: sizes.activations(&mut activations),

@@ -11,7 +11,7 @@ use crate::train::tensor_file::Tensor;
 #[derive(Debug)]
 pub(super) enum Moments {
     /// Of all values.
-    Whole([Parameters; 2]),
+    Whole(Box<[Parameters; 2]>),
     /// Of this rank's part of each bucket, one behind the other.
     Shared([Region; 2]),
 }
@@ -36,7 +36,10 @@ impl Trainer {
         self.updates = updates;
         self.packed_at = None;
         match &mut self.moments {
-            Moments::Whole([first, second]) => [&mut self.parameters, first, second],
+            Moments::Whole(moments) => {
+                let [first, second] = &mut **moments;
+                [&mut self.parameters, first, second]
+            }
             Moments::Shared(_) => panic!("no rank has all moments"),
         }
     }
@@ -58,8 +61,8 @@ impl Trainer {
         }
         let weights = tensors(&self.parameters, "");
         let moments = match (&self.moments, &self.exchange) {
-            (Moments::Whole([first, second]), _) => {
-                [tensors(first, FIRST), tensors(second, SECOND)]
+            (Moments::Whole(moments), _) => {
+                [tensors(&moments[0], FIRST), tensors(&moments[1], SECOND)]
             }
             (Moments::Shared(_), exchange) => {
                 let at = |range: &_| exchange.as_ref().and_then(|exchange| exchange.at(range));
