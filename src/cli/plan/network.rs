@@ -52,7 +52,7 @@ mod tests {
         let speeds = KNOWN.map(|(name, _)| 1.0 / known(name).unwrap().law.per_byte);
         assert!(speeds.is_sorted(), "{speeds:?}");
         assert!((speeds[0] - OF_THE_RATE * 125e6).abs() < 1.0);
-        assert_eq!(speeds[2], PROCESSOR);
+        assert!((speeds[2] - PROCESSOR).abs() < 1.0);
         assert_eq!(known("2g"), None);
     }
 }

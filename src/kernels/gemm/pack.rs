@@ -180,10 +180,10 @@ impl PackPanels<'_> {
         let (width, stride) = (self.to.width, self.m.column_stride);
         let full =
             self.panels.start..(self.m.rows / width).clamp(self.panels.start, self.panels.end);
-        // A vector may reach past its step into the next one, which is written afterwards. The last step goes value by value, and so
+        // A vector may reach past its step into those after it, which are written afterwards. The last steps go value by value, and so
         // do those whose vectors would reach past the data.
         let beyond = VECTORS * S::LANES - width;
-        let last = usize::from(beyond > 0 && !self.steps.is_empty());
+        let last = beyond.div_ceil(width).min(self.steps.len());
         let inside =
             (self.m.data.len() + stride).saturating_sub(full.end * width + beyond) / stride.max(1);
         let quick = self.steps.start..inside.clamp(self.steps.start, self.steps.end - last);
