@@ -1,6 +1,6 @@
 //! The threads of a pool alone, for ThreadSanitizer: jobs that grow, on more threads than CPUs, so that many of them come late.
 //!
-//! `threads.py` compiles it. Only this file and `crew.rs` are instrumented, the standard library is not: so nothing of it but atomics
+//! `threads.py` compiles it. Only this file, `crew.rs` and `meter.rs` are instrumented, the standard library is not: so nothing of it but atomics
 //! and joining threads orders what the threads do here, the crew stays where it is to the end, and there is no test harness, whose
 //! channel would be reported.
 
@@ -9,6 +9,8 @@
 mod parallel {
     #[allow(dead_code, reason = "the pool around it is left out")]
     mod crew;
+    #[allow(dead_code, reason = "what reads it is left out")]
+    mod meter;
 
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::thread;
