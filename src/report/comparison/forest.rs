@@ -103,7 +103,16 @@ fn axis(canvas: &Canvas, frame: &Frame, margin: f64, bottom: f64) {
                 step * 100.0 * f64::from(index.abs())
             ),
         };
-        let look = Type::plain(Ink::Soft).size(11.0).align(Align::Middle);
+        // Half of the longest label: none may leave the picture.
+        const HALF: f64 = 20.0;
+        let align = if x + HALF > frame.width {
+            Align::End
+        } else if x < HALF {
+            Align::Start
+        } else {
+            Align::Middle
+        };
+        let look = Type::plain(Ink::Soft).size(11.0).align(align);
         canvas.text((x, bottom + 14.0), &label, look);
     }
     let look = Type::plain(Ink::Soft).size(11.0);
