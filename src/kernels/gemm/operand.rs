@@ -12,8 +12,9 @@ const WAYS: usize = 7;
 /// Rows whose steps lie side by side are read like a panel, a cache line of each at a time: packing them took a tenth of a
 /// product with K = 384, at 64 x 64 x 64 a third. They are packed only where a tile's rows compete for the same sets of L1.
 /// Steps that lie apart (a transposed A) touch a line or two each. Where a tile is about a line high, they are read from L2, each fetched
-/// some steps before, unless so many of them share a set that what was fetched is gone again. What is not packed need not go from the core that packed it to the one that reads it:
-/// where the cores of a virtual machine lie far apart, that took a third of a product.
+/// some steps before, unless so many of them share a set that what was fetched is gone again. What is not packed need
+/// not go from the core that packed it to the one that reads it: in phases of a shared machine that seemed to take a quarter of a product
+/// on two threads.
 pub(crate) fn left_may_stay(
     caches: Caches,
     rows: Matrix<'_>,
