@@ -4,7 +4,7 @@
 //! panel of A and the first tiles of each block of B took twice their time. On a Zen 5, products beyond L2 take 0.87 to 0.97 of the time
 //! since; fetching the same lines all at once, before a tile, was worth a third of that.
 
-use super::{operand::Operand, tile::LINE};
+use super::tile::LINE;
 use std::ops::Range;
 
 /// What a tile fetches to L2 while it computes: at every four steps four more values of each of [`Ahead::ROWS`] rows of A, and a cache
@@ -13,89 +13,116 @@ use std::ops::Range;
 pub struct Ahead {
     /// The first row of A.
     pub left: *const f32,
-    /// Distance of the rows of A.
+    /// Distance of the rows of A; a tile that reads rows of A where they lie takes theirs.
     pub line: usize,
-    /// Part of a panel of B.
+    /// The first line of B.
     pub right: *const f32,
+    /// Distance of the lines of B.
+    pub right_step: usize,
 }
 
 impl Ahead {
     /// Rows of A, or parts of a panel, that a tile fetches.
     pub(crate) const ROWS: usize = 3;
-    /// Values of B that a tile fetches for each of its steps.
-    pub(crate) const RIGHT: usize = LINE / 4;
+    /// Steps of a tile for each cache line of B that it fetches.
+    pub(crate) const STEPS_OF_LINE: usize = 4;
 }
 
-/// Addresses for [`Ahead::right`], tile by tile.
-pub(crate) struct Coming<'a> {
-    panels: Option<Operand<'a>>,
-    width: usize,
-    lines: Range<usize>,
-    /// The first step.
-    from: usize,
-    /// Values of the first panel that were fetched, of how many, and how many a tile fetches.
+/// Addresses for [`Ahead::right`], tile by tile: runs of cache lines at one distance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Coming {
+    at: *const f32,
+    /// Distance of the lines of a run, how many it has, and how many of them were given out.
+    step: usize,
+    run: usize,
     done: usize,
-    len: usize,
-    each: usize,
+    /// Distance of runs, and how many are left.
+    next: usize,
+    runs: usize,
 }
 
-impl<'a> Coming<'a> {
-    /// The steps `steps` of the panels of `width` lines that hold the lines `lines`, in parts for tiles of `depth` steps.
-    pub(crate) fn new(
-        panels: Option<Operand<'a>>,
-        width: usize,
-        lines: Range<usize>,
-        steps: Range<usize>,
-        depth: usize,
-    ) -> Coming<'a> {
+impl Coming {
+    /// Nothing.
+    pub(crate) fn nothing() -> Coming {
+        Coming::runs(std::ptr::null(), (0, 0), (0, 0))
+    }
+
+    /// `runs` runs of `run` lines from `at`, each with its distance.
+    pub(crate) fn runs(
+        at: *const f32,
+        (run, step): (usize, usize),
+        (runs, next): (usize, usize),
+    ) -> Coming {
         Coming {
-            panels: panels.filter(Operand::is_packed),
-            width,
-            lines,
-            from: steps.start,
+            at,
+            step,
+            run,
             done: 0,
-            len: width * steps.len(),
-            each: Ahead::RIGHT * depth,
+            next,
+            runs: if run == 0 { 0 } else { runs },
         }
     }
 
-    /// The part for the next tile, if any is left.
+    /// The part for a tile of `depth` steps, if any is left: its first line, and the distance of its lines.
     #[inline(always)]
-    pub(crate) fn next(&mut self) -> Option<*const f32> {
-        let panels = self.panels.filter(|_| !self.lines.is_empty())?;
-        let (start, _) = panels.ahead(self.lines.start, self.from, 0);
-        let at = start.wrapping_add(self.done);
-        self.done += self.each;
-        if self.done >= self.len {
-            self.done = 0;
-            self.lines.start += self.width;
+    pub(crate) fn next(&mut self, depth: usize) -> Option<(*const f32, usize)> {
+        if self.runs == 0 {
+            return None;
         }
-        Some(at)
+        let part = (self.at.wrapping_add(self.done * self.step), self.step);
+        self.done += (depth / Ahead::STEPS_OF_LINE).max(1);
+        if self.done >= self.run {
+            (self.at, self.done) = (self.at.wrapping_add(self.next), 0);
+            self.runs -= 1;
+        }
+        Some(part)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::gemm::{Matrix, operand::Operand};
+
+    /// The lines, by their first value's place in `data`, that tiles of `depth` steps fetch.
+    fn fetched(mut coming: Coming, depth: usize, data: &[f32]) -> Vec<usize> {
+        let mut lines = Vec::new();
+        while let Some((at, step)) = coming.next(depth) {
+            let first = (at as usize - data.as_ptr() as usize) / size_of::<f32>();
+            lines.extend((0..depth / Ahead::STEPS_OF_LINE).map(|line| first + line * step));
+        }
+        lines
+    }
 
     #[test]
     fn every_line_of_the_coming_panels_is_fetched_once() {
-        let (width, depth, k) = (32, 48, 100);
+        let (width, k) = (32, 100);
         let data = vec![0.0; 4 * width * k];
-        let panels = Operand::panels(&data, width, k);
-        let mut coming = Coming::new(Some(panels), width, 32..90, 20..68, depth);
-        let mut fetched = Vec::new();
-        while let Some(at) = coming.next() {
-            // A tile of `depth` steps fetches a line every four.
-            let first = (at as usize - data.as_ptr() as usize) / size_of::<f32>();
-            fetched.extend((0..depth / 4).map(|line| first + line * LINE));
-        }
+        let coming = Operand::panels(&data, width, k).coming(32..90, 20..68);
         let expected: Vec<usize> = (1..3)
             .flat_map(|panel| {
                 let start = (panel * k + 20) * width;
                 (start..start + 48 * width).step_by(LINE)
             })
             .collect();
-        assert_eq!(fetched, expected);
+        assert_eq!(fetched(coming, 48, &data), expected);
+    }
+
+    #[test]
+    fn every_line_of_a_matrix_to_be_packed_is_fetched_once() {
+        // Columns 16 to 79 of a B of 100 columns, steps 8 to 55.
+        let data = vec![0.0; 100 * 100];
+        let b = Matrix::new(&data, 100, 100);
+        let expected: Vec<usize> = (0..4)
+            .flat_map(|line| (8..56).map(move |step| step * 100 + 16 + line * LINE))
+            .collect();
+        let coming = Operand::plain(b.transposed()).coming(16..80, 8..56);
+        assert_eq!(fetched(coming, 48, &data), expected);
+        // The same of its transpose: the steps lie side by side.
+        let expected: Vec<usize> = (0..3)
+            .flat_map(|line| (16..80).map(move |column| column * 100 + 8 + line * LINE))
+            .collect();
+        let coming = Operand::plain(b).coming(16..80, 8..56);
+        assert_eq!(fetched(coming, 64, &data), expected);
     }
 }

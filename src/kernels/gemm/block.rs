@@ -73,8 +73,7 @@ impl Op for Block<'_> {
                 let end = (steps.end + self.slice).min(self.depth);
                 (self.columns.clone(), steps.end..end)
             };
-            let ready = self.b.ready();
-            let mut coming = Coming::new(ready, tile_columns, columns_after, steps_after, depth);
+            let mut coming = self.b.coming(columns_after, steps_after);
             let columns = self.columns.clone();
             let right = self
                 .b
@@ -128,7 +127,7 @@ impl Slice<'_> {
         rows: Range<usize>,
         columns: Range<usize>,
         next: Option<(*const f32, usize)>,
-        coming: &mut Coming<'_>,
+        coming: &mut Coming,
     ) {
         let (tile_rows, tile_columns) = (S::TILE_ROWS, S::TILE_VECTORS * S::LANES);
         let (row, rows) = (rows.start, rows.len());
@@ -151,12 +150,14 @@ impl Slice<'_> {
             if self.last {
                 self.out.epilogue.prefetch(place);
             }
+            let (right, right_step) = coming.next(depth).unwrap_or((b, 0));
             let ahead = Ahead {
                 left: next.map_or(a, |(from, line)| {
                     from.wrapping_add(Ahead::ROWS * index * line)
                 }),
                 line: next.map_or(0, |(_, line)| line),
-                right: coming.next().unwrap_or(b),
+                right,
+                right_step,
             };
             // SAFETY: the operands have the tile's lines of `depth` steps there, panels a full tile's, B's side by side and A's lines
             // or steps as well; `place` lies in this task's block of C.

@@ -1,5 +1,7 @@
 //! Where a tile finds its lines of A or B: in panels, or in the matrix itself where packing would not pay.
-use super::{blocking::Caches, matrix::Matrix, pack::pack, tile::LINE};
+use std::ops::Range;
+
+use super::{ahead::Coming, blocking::Caches, matrix::Matrix, pack::pack, tile::LINE};
 use crate::kernels::{Isa, Team};
 
 /// Bytes after which the sets of an L1 repeat, and ways that the lines of A may take of a set: true of every L1 with 64 sets
@@ -114,6 +116,26 @@ impl<'a> Operand<'a> {
         let start = line * self.panel + from * self.step;
         let row = if self.packed { depth } else { self.line };
         (self.data.as_ptr().wrapping_add(start), row)
+    }
+
+    /// The cache lines with the steps `steps` of the lines `lines`, which start a panel: in the order of their steps, which is the order of
+    /// panels.
+    pub(crate) fn coming(&self, lines: Range<usize>, steps: Range<usize>) -> Coming {
+        if lines.is_empty() || steps.is_empty() {
+            return Coming::nothing();
+        }
+        let (at, _) = self.ahead(lines.start, steps.start, 0);
+        if self.packed {
+            let run = self.step * steps.len() / LINE;
+            let panels = lines.len().div_ceil(self.step);
+            Coming::runs(at, (run, LINE), (panels, self.step * self.panel))
+        } else if self.line == 1 {
+            let run = (steps.len(), self.step);
+            Coming::runs(at, run, (lines.len().div_ceil(LINE), LINE))
+        } else {
+            let run = (lines.len(), self.line);
+            Coming::runs(at, run, (steps.len().div_ceil(LINE), LINE))
+        }
     }
 
     /// Pointer, distance of lines and distance of steps of the panel that starts with `line` and has `lines` of them, from step

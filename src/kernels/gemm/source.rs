@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::{
+    ahead::Coming,
     matrix::Matrix,
     operand::Operand,
     pack::{self, PackPanels},
@@ -67,6 +68,16 @@ impl<'a> Lines<'a> {
         match self {
             Lines::Ready(operand) => Some(*operand),
             Lines::Own(..) => None,
+        }
+    }
+
+    /// What a task that reads the steps `steps` of the lines `lines` from elsewhere than L2 would wait for: panels, or what it packs. What
+    /// tiles read where it lies is not worth fetching.
+    pub(crate) fn coming(&self, lines: Range<usize>, steps: Range<usize>) -> Coming {
+        match self {
+            Lines::Ready(operand) if operand.is_packed() => operand.coming(lines, steps),
+            Lines::Ready(_) => Coming::nothing(),
+            Lines::Own(matrix, _) => Operand::plain(*matrix).coming(lines, steps),
         }
     }
 

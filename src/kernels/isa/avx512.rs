@@ -375,18 +375,18 @@ macro_rules! rows_advance {
 
 /// Adds the steps of `$tile` to `$sums`: `$turn` does four of them, `$step` one.
 macro_rules! add_steps {
-    ($sums:ident, $tile:ident, $turn:expr, $step:expr, $($operand:tt)*) => {
+    ($sums:ident, $tile:ident, $line:literal, $turn:expr, $step:expr, $($operand:tt)*) => {
         std::arch::asm!(
             "test {quads}, {quads}",
             "jz 3f",
             ".p2align 5",
             "2:",
             "prefetcht1 [{left}]",
-            "prefetcht1 [{left} + {left_line}]",
-            "prefetcht1 [{left} + 2*{left_line}]",
+            concat!("prefetcht1 [{left} + {", $line, "}]"),
+            concat!("prefetcht1 [{left} + 2*{", $line, "}]"),
             "prefetcht1 [{right}]",
             "add {left}, 16",
-            "add {right}, 64",
+            "add {right}, {right_step}",
             $turn,
             "dec {quads}",
             "jnz 2b",
@@ -400,7 +400,7 @@ macro_rules! add_steps {
             "5:",
             $($operand)*
             left = inout(reg) $tile.ahead.left => _,
-            left_line = in(reg) $tile.ahead.line * size_of::<f32>(),
+            right_step = in(reg) $tile.ahead.right_step * size_of::<f32>(),
             right = inout(reg) $tile.ahead.right => _,
             quads = inout(reg) $tile.depth / 4 => _,
             rest = inout(reg) $tile.depth % 4 => _,
@@ -457,8 +457,10 @@ unsafe fn tile_of_panels(s: Avx512, tile: &Tile) {
         add_steps!(
             sums,
             tile,
+            "left_line",
             concat!(panel_step!(0), panel_step!(1), panel_step!(2), panel_step!(3), "add {a}, 56*4\nadd {b}, 128*4"),
             concat!(panel_step!(0), "add {a}, 56\nadd {b}, 128"),
+            left_line = in(reg) tile.ahead.line * size_of::<f32>(),
             a = inout(reg) tile.a => _,
             b = inout(reg) tile.b => _,
         );
@@ -480,6 +482,7 @@ unsafe fn tile_of_rows(s: Avx512, tile: &Tile) {
         add_steps!(
             sums,
             tile,
+            "line",
             concat!(rows_step!(0), rows_step!(1), rows_step!(2), rows_step!(3), rows_advance!(16)),
             concat!(rows_step!(0), rows_advance!(4)),
             a0 = inout(reg) row(0) => _,
@@ -508,8 +511,10 @@ unsafe fn tile_of_columns(s: Avx512, tile: &Tile) {
         add_steps!(
             sums,
             tile,
+            "left_line",
             concat!(columns_step!(), columns_step!(), columns_step!(), columns_step!()),
             columns_step!(),
+            left_line = in(reg) tile.ahead.line * size_of::<f32>(),
             a = inout(reg) tile.a => _,
             a_step = in(reg) tile.a_step * size_of::<f32>(),
             b = inout(reg) tile.b => _,
