@@ -26,6 +26,8 @@ unsafe impl Sync for Target {}
 
 /// A block of C: `rows` x `columns`, both starting at a tile's edge.
 pub(crate) struct Block<'a> {
+    /// Rows of a tile: as many as a panel of A has, or as tiles read where they lie.
+    pub(crate) height: usize,
     /// The whole of A.
     pub(crate) a: Lines<'a>,
     /// Rows of A that a task packs at once, where it packs them.
@@ -57,7 +59,7 @@ impl Op for Block<'_> {
 
     #[inline(always)]
     fn eval<S: Simd>(mut self, s: S) {
-        let (tile_rows, tile_columns) = (S::TILE_ROWS, S::TILE_VECTORS * S::LANES);
+        let (tile_rows, tile_columns) = (self.height, S::TILE_VECTORS * S::LANES);
         let group = match self.a.ready() {
             Some(_) => self.rows.len().max(1),
             None => self.group,
@@ -84,6 +86,7 @@ impl Op for Block<'_> {
                 let rows = first..self.rows.end.min(first + group);
                 let left = self.a.panels(s, tile_rows, rows.clone(), steps.clone());
                 let slice = Slice {
+                    height: tile_rows,
                     left: &left,
                     right: &right,
                     steps: steps.clone(),
@@ -110,6 +113,7 @@ impl Op for Block<'_> {
 
 /// A slice of K of a block.
 struct Slice<'a> {
+    height: usize,
     left: &'a Panels<'a>,
     right: &'a Panels<'a>,
     steps: Range<usize>,
@@ -129,7 +133,7 @@ impl Slice<'_> {
         next: Option<(*const f32, usize)>,
         coming: &mut Coming,
     ) {
-        let (tile_rows, tile_columns) = (S::TILE_ROWS, S::TILE_VECTORS * S::LANES);
+        let (tile_rows, tile_columns) = (self.height, S::TILE_VECTORS * S::LANES);
         let (row, rows) = (rows.start, rows.len());
         let (from, depth) = (self.steps.start, self.steps.len());
         let (a, a_line, a_step) = self.left.at(row, rows, from, depth);

@@ -6,7 +6,7 @@ use super::{
     epilogue::Epilogue,
     gemv::gemv,
     matrix::{Matrix, MatrixMut},
-    operand::{Operand, left_may_stay, right_may_stay},
+    operand::{Operand, right_may_stay, rows_in_place},
     pack::{LINES_AT_ONCE, PackedRight, panel_len},
     source::Source,
 };
@@ -105,12 +105,13 @@ pub fn multiply(
     }
     let (height, width) = isa.gemm_tile();
     let (left, rest) = workspace.split_at_mut(left_len(m, k, height));
+    let in_place = rows_in_place(isa, caches, a, n.div_ceil(width));
+    let height = in_place.unwrap_or(height);
     let blocking = Blocking::new(caches, (height, width), m, n, k, team.workers());
     let (down, across) = (m.div_ceil(blocking.rows), n.div_ceil(blocking.columns));
-    let plain = left_may_stay(caches, a, height, n.div_ceil(width));
     let group = (LINES_AT_ONCE / height).max(1) * height;
     let share = (across, group * blocking.depth);
-    let a = Source::new(isa, team, (a, height), plain, share, left);
+    let a = Source::new(isa, team, (a, height), in_place.is_some(), share, left);
     let b = match b {
         Right::Packed(packed) => Source::Ready(Operand::panels(packed.data, width, packed.rows)),
         Right::Plain(matrix) => {
@@ -139,6 +140,7 @@ pub fn multiply(
         let next = (task + workers) / down * blocking.columns;
         let after = if next == j { n } else { next.min(n) };
         isa.run(Block {
+            height,
             after: after..(after + blocking.columns).min(n),
             a: a.lines(worker),
             group,

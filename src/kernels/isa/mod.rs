@@ -38,6 +38,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const TILE_ROWS: usize;
     /// Registers in a row of the GEMM register tile.
     const TILE_VECTORS: usize;
+    /// How many rows of A the tile may read where they lie, the best number first.
+    const ROWS_IN_PLACE: &[usize] = &[Self::TILE_ROWS];
 
     /// Runs `op` compiled for this ISA, as a function of its own also within another operation: `#[inline(never)]` stands on these
     /// methods, since rustc ignores it beside `#[target_feature]`.
@@ -124,7 +126,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// The same from lines of any stride.
     ///
     /// # Safety
-    /// - As `Tile` says of its fields, but lines of A and B can be read for a full tile; `a_line` or `a_step` is 1.
+    /// - As `Tile` says of its fields, but lines of A and B can be read for a full tile; `a_line` or `a_step` is 1, and where it is
+    ///   `a_step`, `rows` is one of `ROWS_IN_PLACE`.
     unsafe fn gemm_tile_strided(self, tile: &Tile);
 
     /// The same for any part of a tile from lines of any stride: reads no row and no column past the tile's.
@@ -235,6 +238,11 @@ impl Isa {
         let shape = self.run(Describe);
         (shape.tile_rows, shape.tile_vectors * shape.lanes)
     }
+
+    /// How many rows of A its tile may read where they lie, the best number first.
+    pub(crate) fn gemm_rows_in_place(self) -> &'static [usize] {
+        self.run(Describe).rows_in_place
+    }
 }
 
 /// Why an ISA cannot be had.
@@ -260,6 +268,7 @@ struct Shape {
     lanes: usize,
     tile_rows: usize,
     tile_vectors: usize,
+    rows_in_place: &'static [usize],
 }
 
 struct Describe;
@@ -272,6 +281,7 @@ impl Op for Describe {
             lanes: S::LANES,
             tile_rows: S::TILE_ROWS,
             tile_vectors: S::TILE_VECTORS,
+            rows_in_place: S::ROWS_IN_PLACE,
         }
     }
 }
