@@ -1,6 +1,6 @@
 //! The threads of a pool alone, for ThreadSanitizer: jobs that grow, on more threads than CPUs, so that many of them come late.
 //!
-//! `threads.py` compiles it. Only this file, `crew.rs` and `meter.rs` are instrumented, the standard library is not: so nothing of it but atomics
+//! `threads.py` compiles it. Only this file, `crew.rs`, `meter.rs` and `shares.rs` are instrumented, the standard library is not: so nothing of it but atomics
 //! and joining threads orders what the threads do here, the crew stays where it is to the end, and there is no test harness, whose
 //! channel would be reported.
 
@@ -11,6 +11,7 @@ mod parallel {
     mod crew;
     #[allow(dead_code, reason = "what reads it is left out")]
     mod meter;
+    mod shares;
 
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::thread;
@@ -22,7 +23,7 @@ mod parallel {
 
     /// The number of tasks that were not done once.
     pub(crate) fn wrong(jobs: usize) -> usize {
-        let crew: &'static Crew = Box::leak(Box::new(Crew::new()));
+        let crew: &'static Crew = Box::leak(Box::new(Crew::new(THREADS)));
         let counts: &'static [AtomicUsize] = Box::leak((0..MOST).map(|_| AtomicUsize::new(0)).collect());
         crew.open();
         let stand_by = |worker| thread::spawn(move || crew.stand_by(worker));

@@ -1,14 +1,14 @@
 //! Fork and join without a system call while work keeps coming: the threads of a pool stand by and take numbered tasks.
 //!
 //! A step of training forks some eight hundred times. Waking a sleeping thread costs tens of microseconds, in a virtual
-//! machine more, so the threads spin for a while before they sleep, as OpenMP's do. Tasks are taken one by one from a common
-//! counter: a thread that the system took away delays only the task it holds.
+//! machine more, so the threads spin for a while before they sleep, as OpenMP's do. Tasks are taken one by one, those of others too: a thread
+//! that the system took away delays only the task it holds.
 #![allow(
     unsafe_code,
     reason = "the leader's closure is lent to the other threads for the time of one job"
 )]
 
-use super::meter::Meter;
+use super::{meter::Meter, shares::Shares};
 use std::{
     any::Any,
     cell::Cell,
@@ -33,10 +33,7 @@ const SPINS: usize = 1 << 10;
 /// Yields before a thread sleeps.
 const YIELDS: usize = 64;
 
-/// The number of a job, above the next task of it.
-const JOB: u64 = 1 << TASK_BITS;
-const TASK_BITS: u32 = 32;
-/// In place of a job: everyone goes home.
+/// In place of a job's number: everyone goes home.
 const OVER: u64 = u64::MAX;
 
 thread_local! {
@@ -49,10 +46,11 @@ thread_local! {
 /// Threads that stand by for the jobs of one leader.
 #[derive(Debug)]
 pub(super) struct Crew {
-    /// Job and next task; every thread watches it.
-    counter: Line<AtomicU64>,
-    /// Tasks of the job that ended.
+    /// The number of the current job; every thread watches it.
+    job: Line<AtomicU64>,
+    /// Units of the job that ended.
     ended: Line<AtomicUsize>,
+    shares: Shares,
     /// The current job and, in turn, the one before or the next. A thread that comes late may still look at a job while the leader
     /// writes down the next one, which must not look to it like more tasks of its own.
     jobs: [Job; 2],
@@ -77,10 +75,12 @@ struct Job {
 struct Line<T>(T);
 
 impl Crew {
-    pub(super) fn new() -> Crew {
+    /// The leader and those that stand by are `workers`.
+    pub(super) fn new(workers: usize) -> Crew {
         Crew {
-            counter: Line(AtomicU64::new(0)),
+            job: Line(AtomicU64::new(0)),
             ended: Line(AtomicUsize::new(0)),
+            shares: Shares::new(workers),
             jobs: [const {
                 Job {
                     tasks: AtomicUsize::new(0),
@@ -97,7 +97,8 @@ impl Crew {
 
     /// To be called before the leader and the others come.
     pub(super) fn open(&self) {
-        self.counter.0.store(0, SeqCst);
+        self.job.0.store(0, SeqCst);
+        self.shares.reset();
     }
 
     /// Runs `f` as the leader; the threads in [`Crew::stand_by`] go home when it ends, however it ends.
@@ -125,19 +126,19 @@ impl Crew {
 
     /// Runs `f(task, worker)` for every task in `0..tasks` on the leader, which is worker 0, and whoever stands by.
     pub(super) fn run(&self, tasks: usize, f: Task<'_>) {
-        assert!(tasks < JOB as usize, "too many tasks for one job");
         if tasks <= 1 {
             // What is too small to share stays in the leader's caches.
             return (0..tasks).for_each(|task| as_worker(0, || f(task, 0)));
         }
         let begin = self.meter.begin();
-        let job = (self.counter.0.load(Relaxed) | (JOB - 1)).wrapping_add(1);
+        let job = self.job.0.load(Relaxed) + 1;
+        assert!(job < Shares::LAST, "too many jobs for one assembly");
         self.write_down(job, tasks, &f);
         self.publish(job);
         self.take_tasks(job, 0);
         // Nobody may leave while a task that borrows from the caller runs.
         let mut waited = 0;
-        while self.ended.0.load(Acquire) < tasks {
+        while self.ended.0.load(Acquire) < units(tasks) {
             wait(&mut waited);
         }
         self.meter.shared(begin);
@@ -161,20 +162,20 @@ impl Crew {
     }
 
     fn place(&self, job: u64) -> &Job {
-        &self.jobs[(job >> TASK_BITS) as usize % 2]
+        &self.jobs[(job % 2) as usize]
     }
 
     /// Takes tasks of the leader's jobs as worker `worker` until the leader ends.
     pub(super) fn stand_by(&self, worker: usize) {
         let (mut seen, mut waited) = (0, 0);
         loop {
-            let counter = self.counter.0.load(Acquire);
-            if counter == OVER {
+            let job = self.job.0.load(Acquire);
+            if job == OVER {
                 return;
             }
-            if counter >> TASK_BITS != seen {
-                seen = counter >> TASK_BITS;
-                self.take_tasks(seen << TASK_BITS, worker);
+            if job != seen {
+                seen = job;
+                self.take_tasks(job, worker);
                 waited = 0;
             } else if !wait(&mut waited) {
                 self.sleep_until_changed(seen);
@@ -188,38 +189,34 @@ impl Crew {
         let place = self.place(job);
         let tasks = place.tasks.load(Acquire);
         let task = place.task.load(Acquire);
-        let (begin, mut taken) = (self.meter.begin(), false);
-        let mut counter = self.counter.0.load(Acquire);
-        while counter & !(JOB - 1) == job && ((counter & (JOB - 1)) as usize) < tasks {
-            if let Err(now) =
-                self.counter
-                    .0
-                    .compare_exchange_weak(counter, counter + 1, SeqCst, Acquire)
-            {
-                counter = now;
-                continue;
-            }
-            taken = true;
-            // SAFETY: the exchange took a task of `job`, which was the current one all the while. `tasks` and `task` were written
-            // before it was published; their place is written again for the job after the next, whose leader has published the
-            // next one before: who reads that also sees another job in the counter. So they are those of `job`, and `run` keeps
-            // the closure until this task ended.
-            let f = unsafe { *task.cast::<Task<'_>>() };
-            let index = (counter & (JOB - 1)) as usize;
-            let run = || as_worker(worker, || f(index, worker));
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-                *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
-            }
-            self.ended.0.fetch_add(1, Release);
-            counter = self.counter.0.load(Acquire);
+        if self.job.0.load(Acquire) != job {
+            // They may be those of the job after the next.
+            return;
         }
-        if taken {
+        let begin = self.meter.begin();
+        let (units, each) = (units(tasks), tasks.div_ceil(Shares::MOST));
+        let mut ended = 0;
+        while let Some(unit) = self.shares.take(job, units, worker) {
+            // SAFETY: `tasks` and `task` are those of `job`: they were written before it was published, and their place is written again for
+            // the job after the next, whose leader has published the next one before; whoever reads that also sees another job than this
+            // above. The unit had not been taken, so `run` still waits for it, and keeps the closure.
+            let f = unsafe { *task.cast::<Task<'_>>() };
+            for index in unit * each..tasks.min((unit + 1) * each) {
+                let run = || as_worker(worker, || f(index, worker));
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+                    *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+                }
+            }
+            ended += 1;
+        }
+        if ended > 0 {
             self.meter.busy(begin);
+            self.ended.0.fetch_add(ended, Release);
         }
     }
 
-    fn publish(&self, counter: u64) {
-        self.counter.0.store(counter, SeqCst);
+    fn publish(&self, job: u64) {
+        self.job.0.store(job, SeqCst);
         if self.sleepers.load(SeqCst) > 0 {
             drop(self.sleep.lock());
             self.wake.notify_all();
@@ -230,8 +227,7 @@ impl Crew {
         let mut guard = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
         self.sleepers.fetch_add(1, SeqCst);
         loop {
-            let counter = self.counter.0.load(SeqCst);
-            if counter == OVER || counter >> TASK_BITS != seen {
+            if self.job.0.load(SeqCst) != seen {
                 break;
             }
             guard = self
@@ -241,6 +237,11 @@ impl Crew {
         }
         self.sleepers.fetch_sub(1, SeqCst);
     }
+}
+
+/// Units in which the tasks of a job are taken: single tasks, unless they are thousands.
+fn units(tasks: usize) -> usize {
+    tasks.div_ceil(tasks.div_ceil(Shares::MOST).max(1))
 }
 
 /// Runs `f` marked as the task of this worker.
@@ -274,25 +275,36 @@ mod tests {
     /// Nobody stands by: the leader does its jobs alone.
     #[test]
     fn a_thread_that_comes_late_takes_nothing_of_the_next_job() {
-        let crew = Crew::new();
+        let crew = Crew::new(2);
         for tasks in 2..6 {
             crew.run(tasks, &|_, _| {});
-            let late = crew.counter.0.load(SeqCst) & !(JOB - 1);
+            let late = crew.job.0.load(SeqCst);
             // The next job has more tasks. It is written down, and a thread still looks at the one before.
             let taken = AtomicUsize::new(0);
             let count = |_, _| {
                 taken.fetch_add(1, Relaxed);
             };
             let f: Task<'_> = &count;
-            crew.write_down(late + JOB, tasks + 1, &f);
+            crew.write_down(late + 1, tasks + 1, &f);
             crew.take_tasks(late, 1);
             assert_eq!(taken.load(Relaxed), 0, "after a job of {tasks}");
             assert_eq!(crew.ended.0.load(Relaxed), 0);
             // Published, it is all there.
-            crew.publish(late + JOB);
+            crew.publish(late + 1);
             crew.take_tasks(late, 1);
-            crew.take_tasks(late + JOB, 1);
+            crew.take_tasks(late + 1, 1);
             assert_eq!(taken.load(Relaxed), tasks + 1);
+        }
+    }
+
+    #[test]
+    fn thousands_of_tasks_run_once_each() {
+        for tasks in [Shares::MOST, Shares::MOST + 1, 10_000] {
+            let counts: Vec<_> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+            Crew::new(3).run(tasks, &|task, _| {
+                counts[task].fetch_add(1, Relaxed);
+            });
+            assert!(counts.iter().all(|count| count.load(Relaxed) == 1));
         }
     }
 }

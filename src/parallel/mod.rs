@@ -8,6 +8,7 @@ mod aside;
 mod crew;
 mod meter;
 mod place;
+mod shares;
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -78,7 +79,7 @@ impl Pool {
             threads,
             cpus: cpus.to_vec(),
             numbers,
-            crew: Crew::new(),
+            crew: Crew::new(cpus.len()),
             leading: Mutex::new(()),
         })
     }

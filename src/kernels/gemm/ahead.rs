@@ -4,9 +4,6 @@
 //! panel of A and the first tiles of each block of B took twice their time. On a Zen 5, products beyond L2 take 0.87 to 0.97 of the time
 //! since; fetching the same lines all at once, before a tile, was worth a third of that.
 
-use super::tile::LINE;
-use std::ops::Range;
-
 /// What a tile fetches to L2 while it computes: at every four steps four more values of each of [`Ahead::ROWS`] rows of A, and a cache
 /// line of B. Any addresses will do.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +79,7 @@ impl Coming {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::gemm::{Matrix, operand::Operand};
+    use crate::kernels::gemm::{Matrix, operand::Operand, tile::LINE};
 
     /// The lines, by their first value's place in `data`, that tiles of `depth` steps fetch.
     fn fetched(mut coming: Coming, depth: usize, data: &[f32]) -> Vec<usize> {

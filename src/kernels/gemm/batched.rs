@@ -77,7 +77,7 @@ pub fn batched(
     });
 }
 
-/// Products of one task: enough work that taking the task from the shared counter does not show, few enough that the last
+/// Products of one task: enough work that taking the task does not show, few enough that the last
 /// tasks of all workers end together.
 fn group(workers: usize, products: &[Product<'_>]) -> usize {
     const MULTIPLY_ADDS: usize = 1 << 18;

@@ -2,7 +2,7 @@
 
 use super::{
     block::{Block, Out, Target},
-    blocking::{Blocking, Caches},
+    blocking::{Blocking, Caches, Product},
     epilogue::Epilogue,
     gemv::gemv,
     matrix::{Matrix, MatrixMut},
@@ -107,7 +107,14 @@ pub fn multiply(
     let (left, rest) = workspace.split_at_mut(left_len(m, k, height));
     let in_place = rows_in_place(isa, caches, a, n.div_ceil(width));
     let height = in_place.unwrap_or(height);
-    let blocking = Blocking::new(caches, (height, width), m, n, k, team.workers());
+    let size = Product {
+        m,
+        n,
+        k,
+        cut: in_place.is_some() && a.column_stride == 1,
+        packs: !b.is_packed(),
+    };
+    let blocking = Blocking::new(caches, (height, width), size, team.workers());
     let (down, across) = (m.div_ceil(blocking.rows), n.div_ceil(blocking.columns));
     let group = (LINES_AT_ONCE / height).max(1) * height;
     let share = (across, group * blocking.depth);
@@ -132,13 +139,18 @@ pub fn multiply(
         add: store == Store::Add,
         epilogue: epilogue.shared(),
     };
-    let workers = team.workers();
     team.run(down * across, &|task, worker| {
-        // Down first: neighbours in time share panels of B, the larger operand.
-        let (i, j) = (task % down * blocking.rows, task / down * blocking.columns);
-        // While all keep step, this thread's next task.
-        let next = (task + workers) / down * blocking.columns;
-        let after = if next == j { n } else { next.min(n) };
+        // Across first: a worker's own tasks, which are neighbours, have the same rows.
+        let (i, j) = (
+            task / across * blocking.rows,
+            task % across * blocking.columns,
+        );
+        let next = (task + 1) % across * blocking.columns;
+        let after = if next == j || task + 1 == down * across {
+            n
+        } else {
+            next
+        };
         isa.run(Block {
             height,
             after: after..(after + blocking.columns).min(n),

@@ -12,7 +12,7 @@ use super::{
 use crate::kernels::{Isa, Team, isa::Simd, team::Shared};
 
 /// Tasks that may pack the same lines, each for itself: with more, packing them once before is less work.
-const PACKERS: usize = 2;
+pub(crate) const PACKERS: usize = 2;
 
 /// An operand, for all tasks of a product.
 pub(crate) enum Source<'a> {
