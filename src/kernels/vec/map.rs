@@ -107,15 +107,16 @@ pub(crate) fn in_place<S: Simd>(s: S, x: &mut [f32], f: impl Fn(S::V) -> S::V) {
 /// Sum of `f(x[i])` over the slice; lanes past the end are left out.
 #[inline(always)]
 pub(crate) fn sum<S: Simd>(s: S, x: &[f32], f: impl Fn(S::V) -> S::V) -> f32 {
-    // Four independent chains hide the latency of the addition.
-    let mut sums = [s.splat(0.0); 4];
-    let mut chunks = x.chunks_exact(4 * S::LANES);
+    // Eight independent chains hide the latency of the addition on two ports.
+    let mut sums = [s.splat(0.0); 8];
+    let mut chunks = x.chunks_exact(8 * S::LANES);
     for x in &mut chunks {
         for (i, sum) in sums.iter_mut().enumerate() {
             *sum = s.add(*sum, f(s.load(&x[i * S::LANES..])));
         }
     }
-    let mut total = s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3]));
+    let pairs: [S::V; 4] = std::array::from_fn(|i| s.add(sums[i], sums[i + 4]));
+    let mut total = s.add(s.add(pairs[0], pairs[1]), s.add(pairs[2], pairs[3]));
     let mut rest = chunks.remainder().chunks_exact(S::LANES);
     for x in &mut rest {
         total = s.add(total, f(s.load(x)));

@@ -9,23 +9,25 @@ use crate::kernels::{
 
 /// Sum of squares: f32 within 4,096 values, f64 across them, in a fixed order.
 pub fn sum_of_squares(isa: Isa, x: &[f32]) -> f64 {
-    x.chunks(4096)
-        .map(|x| f64::from(isa.run(SumOfSquares(x))))
-        .sum()
+    isa.run(SumOfSquares(x))
 }
 
 struct SumOfSquares<'a>(&'a [f32]);
 
 impl Op for SumOfSquares<'_> {
-    type Output = f32;
+    type Output = f64;
     #[inline(always)]
-    fn eval<S: Simd>(self, s: S) -> f32 {
-        map::sum(
-            s,
-            self.0,
-            #[inline(always)]
-            |x| s.mul(x, x),
-        )
+    fn eval<S: Simd>(self, s: S) -> f64 {
+        let mut total = 0.0;
+        for x in self.0.chunks(4096) {
+            total += f64::from(map::sum(
+                s,
+                x,
+                #[inline(always)]
+                |x| s.mul(x, x),
+            ));
+        }
+        total
     }
 }
 
@@ -41,7 +43,7 @@ pub fn add_column_sums(isa: Isa, team: &dyn Team, m: &[f32], out: &mut [f32]) {
         "{} values are no rows of {columns}",
         m.len()
     );
-    for_rows(team, columns, 128, [Rows::new(out, 1)], |range, [out]| {
+    for_rows(team, columns, 192, [Rows::new(out, 1)], |range, [out]| {
         isa.run(ColumnSums {
             m,
             columns,
@@ -59,7 +61,7 @@ struct ColumnSums<'a> {
 }
 
 /// Vectors of columns whose sums are in registers at once.
-const SUMS: usize = 8;
+const SUMS: usize = 12;
 /// Rows that are gone through strip by strip: a strip of all rows would touch a page of memory for each.
 const ROWS: usize = 64;
 
