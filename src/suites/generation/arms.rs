@@ -78,7 +78,8 @@ fn weights(shape: &Shape) -> usize {
 /// What an arm does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Work {
-    /// Reads as many bytes as the weights have.
+    /// Reads as many bytes as the weights have, as often as a text has tokens that are timed: what stays in a cache is found there, as the
+    /// weights are.
     Read,
     /// Reads a prompt and gives the first token.
     Prompt,
@@ -161,9 +162,12 @@ impl<'a> Arm<'a> {
             packed: &model.packed,
         };
         match self.work {
-            Work::Read => self
-                .pool
-                .assemble(|| read(model.isa, compute.team, &model.region)),
+            Work::Read => {
+                for _ in 0..model.window().1 {
+                    let pool = &self.pool;
+                    pool.assemble(|| read(model.isa, compute.team, &model.region));
+                }
+            }
             Work::Prompt => self.pool.assemble(|| {
                 std::hint::black_box(generator.next(&compute, weights, &[0]));
             }),

@@ -29,11 +29,14 @@ pub(super) fn record(
             Work::Read => {
                 let subject = format!("generation.{case}.weights.t{threads}");
                 let how = format!(
-                    "reading {:.1} MB, as much as the weights have, in parts by all threads; median of {} runs",
+                    "reading {:.1} MB, as much as the weights have, {} times, in parts by all threads; median of {} runs",
                     model.bytes() / 1e6,
+                    model.window().1,
                     seconds.len()
                 );
-                let rates = each(seconds, |seconds| model.bytes() / seconds / 1e9);
+                let rates = each(seconds, |seconds| {
+                    model.bytes() * model.window().1 as f64 / seconds / 1e9
+                });
                 median(recorder, &subject, GBPS, &rates, how);
             }
             Work::Prompt => {
@@ -55,8 +58,8 @@ pub(super) fn record(
                 );
                 let rates = each(seconds, |seconds| arm.tokens() as f64 / seconds);
                 let speed = median(recorder, &subject, TOKENS_PER_SECOND, &rates, how);
-                let shares = pairs(read, seconds, |read, run| count as f64 * read / run);
-                let how = "time to read as many bytes as the weights have, once a token, over the time of the token in the same round";
+                let shares = pairs(read, seconds, |read, run| read / run);
+                let how = "time to read as many bytes as the weights have, once a token, over the time of the tokens in the same round";
                 median(recorder, &subject, SHARE_OF_BANDWIDTH, &shares, how.into());
                 if texts > 1 {
                     let gains = pairs(one, seconds, |one, run| texts as f64 * one / run);
