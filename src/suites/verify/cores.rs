@@ -59,7 +59,7 @@ pub(super) fn checks(context: &mut Context) -> Result<Vec<Check>, SuiteError> {
 }
 
 /// How long a load from memory takes, by the end of the staircase of this run; `None` where there is none.
-fn memory_nanoseconds(context: &Context) -> Result<Option<f64>, SuiteError> {
+fn memory_nanoseconds(context: &mut Context) -> Result<Option<f64>, SuiteError> {
     let staircase = context
         .recorder
         .series()

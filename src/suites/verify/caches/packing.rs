@@ -125,11 +125,11 @@ mod tests {
         // 1 MiB of 16 ways, 512 KiB of 8, 2 MiB of 16: 16, 16 and 32 colours.
         for (colours, ways, seed) in [(16, 16, 1), (16, 8, 2), (32, 16, 3)] {
             let mut random = Noise::new(seed);
-            let lie: Vec<usize> = (0..4096).map(|_| random.below(colours) as usize).collect();
+            let lie: Vec<usize> = (0..4096).map(|_| random.below(colours)).collect();
             let packing = choose(lie.len(), &|| false, |pages| {
                 lap(&lie, ways, pages) * (1.0 + 0.0002 * random.normal().abs())
             });
-            let room = colours as usize * ways;
+            let room = colours * ways;
             assert!(
                 packing.fit <= room && packing.fit * 100 >= room * 98,
                 "{} of {room}",
