@@ -2,7 +2,8 @@
 //!
 //! Ignored, because it takes minutes and is about this machine:
 //! `cargo test --release --test same_code -- --ignored --nocapture verdicts`. `REPETITIONS=10` makes it shorter. The program loads
-//! every CPU while it measures. What chance alone would do is tested in `stats::recurrence` on invented noise, in every run.
+//! every CPU while it measures. The rule is that of `loopos compare`; what chance alone would
+//! do to it is tested in `stats::verdict` on invented noise, in every run.
 
 use std::convert::Infallible;
 use std::process::{Child, Command, Stdio};
@@ -10,15 +11,15 @@ use std::process::{Child, Command, Stdio};
 use loopos::kernels::{Isa, vec};
 use loopos::measure::clock::Clock;
 use loopos::measure::session::{Arms, Phase, Plan, WarmUp, run_interleaved};
-use loopos::stats::compare::{Comparison, paired};
-use loopos::stats::recurrence::{Verdict, recurring};
+use loopos::stats::effect::of_pairs;
+use loopos::stats::summary::median;
+use loopos::stats::verdict::{ALPHA, MARGIN, Verdict, verdict};
 
 /// Processes of a verdict, and pairs of a process.
 const PROCESSES: usize = 6;
 const PAIRS: usize = 60;
 
-/// Changes that matter, and the one that is injected.
-const GATE: f64 = 0.01;
+/// The slowdown that is injected.
 const INJECTED: f64 = 0.03;
 
 /// Passes of a run of the baseline, about half a millisecond, and values that each goes through.
@@ -85,8 +86,8 @@ fn child() {
     }
 }
 
-/// What one process found.
-fn process(slower: f64) -> Comparison {
+/// The median times of both arms in one process.
+fn process(slower: f64) -> (f64, f64) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--ignored", "--nocapture"])
         .env(SLOWER, slower.to_string())
@@ -101,7 +102,7 @@ fn process(slower: f64) -> Comparison {
     };
     let arms: Vec<Vec<f64>> = arms.map(times).collect();
     assert_eq!(arms.len(), 2, "{text}");
-    paired(&arms[0], &arms[1], 1).unwrap()
+    (median(&arms[0]).unwrap(), median(&arms[1]).unwrap())
 }
 
 /// A program for each CPU that keeps it busy; ends with the value.
@@ -136,19 +137,22 @@ fn verdicts() {
     for (what, slower) in [("identical code", 0.0), ("3 % slower", INJECTED)] {
         let mut counts = [0usize; 4];
         for _ in 0..repetitions {
-            let processes: Vec<Comparison> = (0..PROCESSES).map(|_| process(slower)).collect();
-            let place = match recurring(&processes, GATE) {
-                Verdict::Faster => 0,
-                Verdict::Slower => 1,
+            let (before, after): (Vec<f64>, Vec<f64>) =
+                (0..PROCESSES).map(|_| process(slower)).unzip();
+            // Of times, less is better.
+            let effect = of_pairs(&before, &after).unwrap().inverse();
+            let place = match verdict(effect.interval(1.0 - ALPHA), effect.p_value(), MARGIN) {
+                Verdict::Better => 0,
+                Verdict::Worse => 1,
                 Verdict::Same => 2,
-                Verdict::Undecided => 3,
+                Verdict::Inconclusive => 3,
             };
             counts[place] += 1;
         }
         let [faster, slow, same, undecided] = counts;
         println!(
             "{what}, {repetitions} repetitions of {PROCESSES} processes under load: {faster} faster, {slow} slower, {same} the same, \
-             {undecided} undecided"
+             {undecided} inconclusive"
         );
         if slower == 0.0 {
             assert!((faster + slow) * 20 <= repetitions, "false verdicts");

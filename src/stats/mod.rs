@@ -11,16 +11,17 @@ pub mod fits;
 pub mod forecast;
 pub mod holm;
 pub mod outliers;
-pub mod recurrence;
 pub mod staircase;
 pub mod student;
 pub mod summary;
+pub mod verdict;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use bootstrap::Interval;
 pub use compare::Comparison;
 pub use effect::Effect;
 pub use outliers::Label;
 pub use summary::Summary;
+pub use verdict::{Verdict, verdict};

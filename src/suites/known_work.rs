@@ -4,7 +4,7 @@ use super::ceilings::latency::{Chain, Pages};
 use crate::kernels::Isa;
 use crate::kernels::vec::{CLOCKED_CYCLES, PowerLoad, clocked, stream_read};
 use crate::measure::counters::selftest::{self, Work};
-use crate::measure::counters::{Counter, Group, Known, Missing};
+use crate::measure::counters::{Controllers, Counter, Group, Known, Missing};
 use crate::probe::Machine;
 use crate::tensor::{Arena, Region};
 use std::cell::RefCell;
@@ -78,6 +78,31 @@ pub(super) fn doubts(
         run: &walk_pages,
     });
     selftest::doubts(groups, &works, thread)
+}
+
+/// The counters of the memory controllers that contradict known work: lines from memory, which prefetchers and others only add to.
+pub(super) fn doubts_of_traffic(
+    machine: &Machine,
+    controllers: &mut Controllers,
+) -> Vec<(&'static Counter, Missing)> {
+    let room = machine.usable_memory_bytes().unwrap_or(u64::MAX) / 4;
+    // More than any cache keeps until the chain comes back.
+    let bytes = (LINES * LINE).max(4 * machine.l3_bytes().unwrap_or(0));
+    let Some(lines) = controllers
+        .any()
+        .then(|| chain(bytes, LINE, Pages::Large, room))
+        .flatten()
+    else {
+        return Vec::new();
+    };
+    let lines = Some(lines);
+    controllers.start();
+    follow(&lines, LINES);
+    let known = [
+        (Known::BytesRead, (LINES * LINE) as f64),
+        (Known::Something, 1.0),
+    ];
+    selftest::contradictions(&known, controllers.stop())
 }
 
 /// What a load of the clocked loop does in [`PASSES`] passes; logic is no arithmetic.

@@ -99,6 +99,7 @@ pub(crate) const UNSAFE: &[&str] = &[
     "src/kernels/isa/portable.rs",
     "src/kernels/isa/ymm.rs",
     "src/kernels/team.rs",
+    "src/kernels/vec/chase.rs",
     "src/kernels/testing/guarded.rs",
     "src/kernels/vec/clocked.rs",
     "src/kernels/vec/stream.rs",

@@ -27,7 +27,7 @@ mod tanh;
 
 pub use adamw::{AdamwStep, adamw};
 pub use add::{add, add_assign};
-pub use chase::{chase, chase_links};
+pub use chase::{chase, chase_links, chase_links_through};
 pub use clocked::{CLOCKED_CYCLES, PowerLoad, clocked};
 pub use cross_entropy::{
     cross_entropy, cross_entropy_with_entropy, cross_entropy_with_gradient, weighted_gradient,

@@ -11,6 +11,8 @@ pub enum Event {
     Raw(u64),
     /// A register of the kernel's unit `msr`, by its number there (`arch/x86/events/msr.c`).
     Msr(u64),
+    /// Of the memory controllers, by the names that their drivers give it in sysfs.
+    Controllers(&'static [&'static str]),
 }
 
 /// Intel's encoding: event select, unit mask, counter mask (SDM, volume 3B, 20.2).
@@ -48,6 +50,8 @@ pub enum Known {
     LinesIntoL2,
     /// Loads whose address was in no TLB.
     Walks,
+    /// Bytes that came from memory; other programs may add to them.
+    BytesRead,
     /// Something must have been counted behind the lines of memory, nobody knows how much.
     Something,
     /// Zero may be true: the self-test cannot tell.
@@ -67,6 +71,7 @@ impl Known {
             Known::Loads => Some((0.98, 1.2)),
             Known::LinesIntoL1 | Known::LinesIntoL2 => Some((0.8, 1.5)),
             Known::Walks => Some((0.6, 1.5)),
+            Known::BytesRead => Some((0.8, f64::INFINITY)),
             Known::Something => Some((f64::MIN_POSITIVE, f64::INFINITY)),
             Known::Nothing => None,
         }
@@ -106,6 +111,8 @@ pub enum Scope {
     UserAndKernel,
     /// This program alone: the kernel does not let it see more.
     User,
+    /// All programs, and devices.
+    Machine,
 }
 
 /// What a counter counted.
@@ -142,6 +149,17 @@ pub enum Missing {
         "happens inside the kernel or counts it too, which kernel.perf_event_paranoid above 1 hides"
     )]
     KernelOnly,
+    /// EACCES, EPERM for what counts everybody.
+    #[error("counts all programs: kernel.perf_event_paranoid is {}; 0 or less, or CAP_PERFMON, allows it", paranoid.map_or("unknown".into(), |level| level.to_string()))]
+    NeedsMachine {
+        /// /proc/sys/kernel/perf_event_paranoid, where readable.
+        paranoid: Option<i32>,
+    },
+    /// sysfs lists none, or not under a known name, or tells nonsense.
+    #[error(
+        "the kernel lists no such counter of the memory controllers (uncore_imc): virtual machines have none, AMD's have no names there"
+    )]
+    NoController,
     /// ENOENT, ENODEV, EOPNOTSUPP.
     #[error(
         "the system offers no such counter: a virtual machine without a PMU, or an event that this CPU lacks"

@@ -6,11 +6,13 @@
 //! [`formulas`] makes quantities of several counts. Groups are small enough for the hardware, so that
 //! nothing is multiplexed: one group per pass over the same work.
 
+mod controllers;
 pub mod event;
 pub mod formulas;
 mod perf;
 pub mod selftest;
 pub mod tables;
 
+pub use controllers::Controllers;
 pub use event::{Counter, Event, Group, Known, Missing, Processor, Reading, Scope, Tally};
 pub use perf::Counting;

@@ -39,10 +39,29 @@ type Opener = dyn Fn(Event, u32, Option<i32>, Scope) -> io::Result<File>;
 
 /// What the kernel gives for one event.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Times {
-    value: u64,
-    enabled: u64,
-    running: u64,
+pub(super) struct Times {
+    pub(super) value: u64,
+    pub(super) enabled: u64,
+    pub(super) running: u64,
+}
+
+impl Times {
+    /// What came since `before`; counters wrap around.
+    pub(super) fn since(self, before: Times) -> Times {
+        Times {
+            value: self.value.wrapping_sub(before.value),
+            enabled: self.enabled.wrapping_sub(before.enabled),
+            running: self.running.wrapping_sub(before.running),
+        }
+    }
+
+    /// Share of the time during which the hardware counted; 1 where no time passed.
+    pub(super) fn share(self) -> f64 {
+        match self.enabled {
+            0 => 1.0,
+            enabled => self.running as f64 / enabled as f64,
+        }
+    }
 }
 
 impl Counting {
@@ -64,7 +83,7 @@ impl Counting {
     pub fn start(&mut self) {
         for thread in &mut self.threads {
             for event in thread.events.iter_mut().flatten() {
-                event.before = event.read().unwrap_or_default();
+                event.before = read(&mut event.file).unwrap_or_default();
             }
             thread.switch(sys::ioctls::ENABLE);
         }
@@ -121,14 +140,8 @@ impl Thread {
         let event = self.events[index]
             .as_mut()
             .map_err(|missing| missing.clone())?;
-        let now = event.read().map_err(|error| reason(&error))?;
-        let before = event.before;
-        let times = Times {
-            value: now.value.wrapping_sub(before.value),
-            enabled: now.enabled.wrapping_sub(before.enabled),
-            running: now.running.wrapping_sub(before.running),
-        };
-        Ok((times, event.scope))
+        let now = read(&mut event.file).map_err(|error| reason(&error))?;
+        Ok((now.since(event.before), event.scope))
     }
 }
 
@@ -156,12 +169,13 @@ impl Open {
             other => other,
         }
     }
+}
 
-    fn read(&mut self) -> io::Result<Times> {
-        let mut bytes = [0u8; 24];
-        self.file.read_exact(&mut bytes)?;
-        Ok(parse(&bytes))
-    }
+/// Reads an event.
+pub(super) fn read(file: &mut File) -> io::Result<Times> {
+    let mut bytes = [0u8; 24];
+    file.read_exact(&mut bytes)?;
+    Ok(parse(&bytes))
 }
 
 /// Switches and migrations happen while the kernel runs: counting user mode alone would give a false zero. The registers of `msr` cannot
@@ -174,7 +188,7 @@ fn in_kernel(event: Event) -> bool {
 }
 
 /// Where the kernel lists its units.
-const UNITS: &str = "/sys/bus/event_source/devices";
+pub(super) const UNITS: &str = "/sys/bus/event_source/devices";
 
 /// The number under which the kernel knows a unit; ENODEV where it has none, or tells nonsense.
 fn unit_type(units: &Path, name: &str) -> io::Result<u32> {
@@ -184,35 +198,60 @@ fn unit_type(units: &Path, name: &str) -> io::Result<u32> {
 }
 
 fn open(event: Event, thread: u32, leader: Option<i32>, scope: Scope) -> io::Result<File> {
-    let mut attributes = sys::bindings::perf_event_attr {
-        size: size_of::<sys::bindings::perf_event_attr>() as u32,
-        ..Default::default()
-    };
-    (attributes.type_, attributes.config) = match event {
+    let (unit, config) = match event {
         Event::Software(config) => (sys::bindings::PERF_TYPE_SOFTWARE, config),
         Event::Hardware(config) => (sys::bindings::PERF_TYPE_HARDWARE, config),
         Event::Raw(config) => (sys::bindings::PERF_TYPE_RAW, config),
         Event::Msr(config) => (unit_type(Path::new(UNITS), "msr")?, config),
+        // They count packages and no threads: see `Controllers`.
+        Event::Controllers(_) => return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
     };
-    attributes.read_format = u64::from(
-        sys::bindings::PERF_FORMAT_TOTAL_TIME_ENABLED
-            | sys::bindings::PERF_FORMAT_TOTAL_TIME_RUNNING,
-    );
+    let mut attributes = attributes(unit, config);
     attributes.set_disabled(u64::from(leader.is_none()));
     attributes.set_exclude_kernel(u64::from(scope == Scope::User));
     // The unit `msr` refuses every exclusion, this one too.
     attributes.set_exclude_hv(u64::from(!matches!(event, Event::Msr(_))));
-    let (any_cpu, close_on_exec) = (-1, u64::from(sys::bindings::PERF_FLAG_FD_CLOEXEC));
+    let any_cpu = -1;
+    opened(
+        &mut attributes,
+        thread as i32,
+        any_cpu,
+        leader.unwrap_or(-1),
+    )
+}
+
+/// Opens an event of a package for all programs, running; `cpu` is the one that the kernel names for the package. Such units refuse
+/// every exclusion.
+pub(super) fn open_on_cpu(unit: u32, config: u64, cpu: u32) -> io::Result<File> {
+    let (any_thread, no_leader) = (-1, -1);
+    let cpu = i32::try_from(cpu).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;
+    opened(&mut attributes(unit, config), any_thread, cpu, no_leader)
+}
+
+/// An event that is read by itself, with its times.
+fn attributes(unit: u32, config: u64) -> sys::bindings::perf_event_attr {
+    sys::bindings::perf_event_attr {
+        size: size_of::<sys::bindings::perf_event_attr>() as u32,
+        type_: unit,
+        config,
+        read_format: u64::from(
+            sys::bindings::PERF_FORMAT_TOTAL_TIME_ENABLED
+                | sys::bindings::PERF_FORMAT_TOTAL_TIME_RUNNING,
+        ),
+        ..Default::default()
+    }
+}
+
+fn opened(
+    attributes: &mut sys::bindings::perf_event_attr,
+    thread: i32,
+    cpu: i32,
+    leader: i32,
+) -> io::Result<File> {
+    let close_on_exec = u64::from(sys::bindings::PERF_FLAG_FD_CLOEXEC);
     // SAFETY: `attributes` is a valid, sized structure that outlives the call; the other arguments are plain numbers.
-    let descriptor = unsafe {
-        sys::perf_event_open(
-            &mut attributes,
-            thread as i32,
-            any_cpu,
-            leader.unwrap_or(-1),
-            close_on_exec,
-        )
-    };
+    let descriptor =
+        unsafe { sys::perf_event_open(attributes, thread, cpu, leader, close_on_exec) };
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -247,7 +286,7 @@ fn total(
         enabled += times.enabled;
         running += times.running;
         if times.running > 0 {
-            value += times.value as f64 * (times.enabled as f64 / times.running as f64);
+            value += times.value as f64 / times.share();
         }
     }
     let scope = scope.ok_or(Missing::NoThread)?;
@@ -267,7 +306,7 @@ fn total(
 }
 
 /// The kernel's error in the words of [`Missing`].
-fn reason(error: &io::Error) -> Missing {
+pub(super) fn reason(error: &io::Error) -> Missing {
     // A pinned event that could not be scheduled reads as the end of a file (perf_event_open(2), "pinned").
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return Missing::Unreadable;

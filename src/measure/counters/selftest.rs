@@ -64,7 +64,7 @@ fn amount(known: &[(Known, f64)], wanted: Known) -> Option<f64> {
 }
 
 /// The counters whose readings contradict what is known to have happened.
-fn contradictions(
+pub fn contradictions(
     known: &[(Known, f64)],
     readings: Vec<Reading>,
 ) -> Vec<(&'static Counter, Missing)> {

@@ -23,14 +23,11 @@ use std::collections::HashMap;
 
 use super::values;
 use crate::record::{Better, Metric, Run};
+pub use crate::stats::verdict::{MARGIN, Verdict};
+
+use crate::stats::verdict::{ALPHA, verdict};
 use crate::stats::{Interval, effect::BETWEEN_PROCESSES, holm};
 use evidence::Evidence;
-
-/// How sure a difference must be: the chance that any of a comparison's verdicts is a false alarm.
-const ALPHA: f64 = 0.05;
-
-/// Differences below this are no differences, unless a gate says another limit.
-pub const MARGIN: f64 = 0.02;
 
 /// Runs of the same thing.
 #[derive(Clone, Debug)]
@@ -48,19 +45,6 @@ pub struct Question {
     pub gate: Option<f64>,
     /// Metrics to judge, with `*` for anything; empty: the results of the suites, or all numbers where a run has no result.
     pub only: Vec<String>,
-}
-
-/// What is said of a number. Faster and slower where it is a time or a speed, else better and worse.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verdict {
-    /// It improved: after correction for the number of tests, chance is ruled out with 95 %.
-    Better,
-    /// It got worse, as surely.
-    Worse,
-    /// The 95 % interval lies within the margin.
-    Same,
-    /// Neither is sure: more runs are needed.
-    Inconclusive,
 }
 
 /// How a number changed.
@@ -377,28 +361,11 @@ fn judge(against: &mut [Against], role: Role, margin: f64, gate: Option<f64>) {
             continue;
         };
         change.adjusted = adjusted.next().unwrap_or(1.0);
-        row.verdict = verdict(change, margin);
+        row.verdict = verdict(change.gain, change.adjusted, margin);
         // A hair of tolerance: a value that was scaled by exactly the gate reaches it.
         let reached = |gate: f64| change.gain.low * (1.0 + gate) <= 1.0 + 1e-9;
         row.fails =
             role == Role::Result && row.verdict == Verdict::Worse && gate.is_some_and(reached);
-    }
-}
-
-fn verdict(change: &Change, margin: f64) -> Verdict {
-    let Interval {
-        estimate,
-        low,
-        high,
-    } = change.gain;
-    if low >= 1.0 / (1.0 + margin) && high <= 1.0 + margin {
-        Verdict::Same
-    } else if change.adjusted >= ALPHA {
-        Verdict::Inconclusive
-    } else if estimate > 1.0 {
-        Verdict::Better
-    } else {
-        Verdict::Worse
     }
 }
 

@@ -14,6 +14,12 @@ const STEPS: usize = 20_000;
 /// A chain that meets every cache line.
 pub(in crate::suites) const LINE_BYTES: u64 = 64;
 
+/// The smallest page of x86-64.
+pub(in crate::suites) const PAGE_BYTES: u64 = 4 << 10;
+
+/// Pages whose lines a chain through pages mixes: any first-level TLB holds them, and no prefetcher follows so many.
+const GROUP_PAGES: u64 = 32;
+
 /// Loads that bring a working set into its caches.
 const MOST_WARMING: usize = 1 << 20;
 
@@ -75,6 +81,25 @@ impl Chain {
         let part = &mut self.buffer[..self.part];
         vec::chase_links(part, stride, bytes);
         self.place = vec::chase(part, 0, (part.len() / stride).min(MOST_WARMING));
+    }
+
+    /// Whole pages of the memory.
+    pub(in crate::suites) fn pages(&self) -> usize {
+        (self.buffer.len() as u64 * PLACE / PAGE_BYTES) as usize
+    }
+
+    /// Leads the chain through every line of `bytes`, taken from these pages of [`PAGE_BYTES`] one after the other, and walks it as
+    /// [`Self::lay`] does. Some pages at a time, so that hardly a load waits for a translation, whatever pages the system gave.
+    pub(in crate::suites) fn lay_pages(&mut self, pages: &[usize], bytes: u64) {
+        const LINES: usize = (PAGE_BYTES / LINE_BYTES) as usize;
+        let lines = (bytes / LINE_BYTES) as usize;
+        let place = |line: usize| {
+            (pages[line / LINES] * LINES + line % LINES) * (LINE_BYTES / PLACE) as usize
+        };
+        self.part = self.buffer.len();
+        let group = GROUP_PAGES as usize * LINES;
+        vec::chase_links_through(&mut self.buffer, lines, place, group, bytes);
+        self.place = vec::chase(&self.buffer, place(0), lines.min(MOST_WARMING));
     }
 
     /// Follows it for `steps` loads.

@@ -4,7 +4,9 @@ use super::findings::Counters;
 use super::operator_clocks::OperatorClocks;
 use super::operator_counts::{Counted, OperatorCounts, flops_so_far, so_far};
 use crate::measure::counters::tables::{self, FIXED, MSR, SOFTWARE};
-use crate::measure::counters::{Counter, Counting, Group, Missing, Processor, Reading};
+use crate::measure::counters::{
+    Controllers, Counter, Counting, Group, Missing, Processor, Reading,
+};
 use crate::measure::process;
 use crate::model::{Observer, Unobserved};
 use crate::suites::{Context, known_work};
@@ -85,6 +87,7 @@ pub(super) fn count(context: &Context, mut step: impl FnMut(&mut dyn Observer)) 
                 .map(|reading| doubted(reading, &doubts)),
         );
     }
+    counters.readings.extend(traffic(context, &mut step));
     counters.missing = unknown(&counters.readings, &processor);
     let readings = &counters.readings;
     counters.misses = MISSES
@@ -97,6 +100,21 @@ pub(super) fn count(context: &Context, mut step: impl FnMut(&mut dyn Observer)) 
         .into();
     counters.operators = operators(readings, &processor, &threads, step);
     counters
+}
+
+/// What the memory controllers moved in one more step, where they can be asked.
+fn traffic(context: &Context, step: &mut impl FnMut(&mut dyn Observer)) -> Vec<Reading> {
+    if context.stopped() {
+        return Vec::new();
+    }
+    let mut controllers = Controllers::open();
+    let doubts = known_work::doubts_of_traffic(context.machine, &mut controllers);
+    controllers.start();
+    if controllers.any() {
+        step(&mut Unobserved);
+    }
+    let readings = controllers.stop().into_iter();
+    readings.map(|reading| doubted(reading, &doubts)).collect()
 }
 
 /// The arithmetic of each operator in one more step, where the counters of arithmetic are believed.

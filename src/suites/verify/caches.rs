@@ -1,21 +1,25 @@
 //! The sizes of the caches, from the knees of a latency staircase on 2 MB pages.
 //!
-//! A load's latency is taken in core cycles, at the frequency of its own moment, and of many windows at several moments the
-//! fastest counts: neighbours on the same core or cache only ever add to it.
+//! Small working sets are taken from pages that lie in L2 together ([`packing`]), and every set is walked some pages at a time, so
+//! that the knees are those of the caches and neither of where the host has put the pages nor of the TLB.
+//! A load's latency is taken in core cycles, at the frequency of its own moment, and of several moments the fastest counts:
+//! neighbours on the same core or cache only ever add to it.
+
+mod packing;
 
 use super::finding::{Claim, within};
 use super::is_guest;
-use crate::measure::process;
 use crate::parallel::Pool;
 use crate::probe::{CacheKind, CoreKind, Fact};
 use crate::record::{Check, Verdict};
 use crate::stats::Interval;
-use crate::stats::staircase::{Shape, Step, steps};
+use crate::stats::staircase::{Shape, Step, floor, steps};
 use crate::suites::ceilings::arithmetic::calm_frequency;
 use crate::suites::ceilings::latency::{Chain, LINE_BYTES, Pages};
 use crate::suites::quantity::CYCLES;
 use crate::suites::{Context, Curve, SuiteError};
 use crate::units::Bytes;
+use packing::Packing;
 
 /// The sweep: sizes an octave up to [`FINE`] and beyond, the smallest and the largest size.
 const STEPS_FINE: u32 = 8;
@@ -24,19 +28,20 @@ const FINE: u64 = 4 << 20;
 const SMALLEST: u64 = 4 << 10;
 const LARGEST: u64 = 160 << 20;
 
-/// Times that a size is visited: the more, the likelier a moment in which nobody else uses the cache. Large sizes take long to lay.
+/// Times that a size is visited: the more, the likelier a moment in which nobody else uses the cache, and no virtual CPU has moved to
+/// another one. Large sizes take long to lay.
 fn rounds_of(bytes: u64) -> usize {
     match bytes >> 20 {
         0..=4 => 8,
-        5..=32 => 2,
+        5..=40 => 5,
         _ => 1,
     }
 }
 
 /// Windows of a visit, and loads of a window.
 pub(super) const WINDOWS: usize = 9;
-const FEWEST_LOADS: u64 = 4_000;
-const MOST_LOADS: u64 = 20_000;
+const FEWEST_LOADS: usize = 4_000;
+const MOST_LOADS: usize = 20_000;
 
 /// What counts as a level of the staircase: L2 is three times L1, L3 three times L2, memory twice L3.
 const SHAPE: Shape = Shape {
@@ -59,8 +64,8 @@ pub(super) fn checks(context: &mut Context) -> Result<Vec<Check>, SuiteError> {
             .map(|level| claim(context, cpu, level, kind))
             .collect();
         let pool = Pool::new(&[cpu])?;
-        let (curve, pages) = sweep(context, &pool, largest(context))?;
-        let found = steps(&curve.x, &curve.y, SHAPE);
+        let (curve, packing) = sweep(context, &pool, largest(context))?;
+        let found = steps(&curve.x, &floor(&curve.y), SHAPE);
         let sizes: Vec<Option<f64>> = claims
             .iter()
             .map(|claim| claim.fact.value().copied())
@@ -68,7 +73,7 @@ pub(super) fn checks(context: &mut Context) -> Result<Vec<Check>, SuiteError> {
         let knees = assign(&found, &sizes);
         let setting = Setting {
             guest: is_guest(context),
-            pages,
+            scattered: packing.is_scattered(),
             stopped: context.stopped(),
         };
         for (level, (claim, knee)) in (1..).zip(claims.iter().zip(knees)) {
@@ -77,7 +82,7 @@ pub(super) fn checks(context: &mut Context) -> Result<Vec<Check>, SuiteError> {
         let name = kind.map_or("verify.latency".to_string(), |kind| {
             format!("verify.latency.{}", kind.name())
         });
-        let how = "one load that waits for the one before, 2 MB pages, fastest of several windows at up to eight moments";
+        let how = "one load that waits for the one before, 2 MB pages, 4 KB stretches of them that lie in L2 together first, fastest of up to eight moments";
         context.recorder.curve(&name, CYCLES, curve, how);
     }
     Ok(checks)
@@ -158,13 +163,10 @@ fn sizes(largest: u64) -> Vec<u64> {
     sizes
 }
 
-/// Cycles of a load over working sets, and how much of this process' memory 2 MB pages held meanwhile, where the system tells.
-fn sweep(
-    context: &Context,
-    pool: &Pool,
-    largest: u64,
-) -> Result<(Curve, Option<Bytes>), SuiteError> {
+/// Cycles of a load over working sets, and which pages these are taken from.
+fn sweep(context: &Context, pool: &Pool, largest: u64) -> Result<(Curve, Packing), SuiteError> {
     let mut chain = Chain::new(largest, Pages::Large)?;
+    let packing = packing::pack(context, pool, &mut chain);
     let sizes = sizes(largest);
     let mut fastest = vec![f64::INFINITY; sizes.len()];
     for round in 0..rounds_of(SMALLEST) {
@@ -172,31 +174,42 @@ fn sweep(
             if context.stopped() || round >= rounds_of(*bytes) {
                 break;
             }
-            *best = best.min(visit(context, pool, &mut chain, *bytes, LINE_BYTES));
+            let lay = |chain: &mut Chain| chain.lay_pages(&packing.pages, *bytes);
+            let cycles = visit(context, pool, &mut chain, bytes / LINE_BYTES, lay);
+            *best = best.min(cycles);
         }
     }
     let points = sizes.iter().map(|bytes| *bytes as f64).zip(fastest);
     let curve = Curve::through("bytes", points.filter(|point| point.1.is_finite()));
-    Ok((curve, process::huge_pages().ok()))
+    Ok((curve, packing))
 }
 
-/// Cycles of a load in the fastest of a few windows over a set of `bytes`, one place in every `stride` of them.
+/// Cycles of a load over a set of so many places, which `lay` links. Where a window meets all of them, the fastest of a few windows
+/// counts; else the windows are spread over the set and their mean counts, since a cache may keep one part of a large set for long.
 pub(super) fn visit(
     context: &Context,
     pool: &Pool,
     chain: &mut Chain,
-    bytes: u64,
-    stride: u64,
+    places: u64,
+    lay: impl FnOnce(&mut Chain) + Send,
 ) -> f64 {
     let clock = context.clock;
-    let loads = (bytes / stride * 2).clamp(FEWEST_LOADS, MOST_LOADS) as usize;
+    let places = places as usize;
+    let loads = (places * 2).clamp(FEWEST_LOADS, MOST_LOADS);
     pool.install(|| {
-        chain.lay(bytes, stride);
+        lay(chain);
         let before = calm_frequency(clock);
-        let windows = (0..WINDOWS).map(|_| chain.window(clock, loads));
-        let fastest = windows.fold(f64::INFINITY, f64::min);
+        let windows = (0..WINDOWS).map(|_| {
+            chain.follow((places / WINDOWS).saturating_sub(loads));
+            chain.window(clock, loads)
+        });
+        let seconds = if loads < places {
+            windows.sum::<f64>() / WINDOWS as f64
+        } else {
+            windows.fold(f64::INFINITY, f64::min)
+        };
         // An interruption makes a frequency too low, never too high.
-        fastest * before.max(calm_frequency(clock))
+        seconds * before.max(calm_frequency(clock))
     })
 }
 
@@ -240,8 +253,8 @@ pub(super) fn assign(found: &[Step], claims: &[Option<f64>]) -> Vec<Option<Step>
 /// What explains a knee.
 struct Setting {
     guest: bool,
-    /// Memory of this process on 2 MB pages, where the system tells.
-    pages: Option<Bytes>,
+    /// The memory lies in pieces.
+    scattered: bool,
     stopped: bool,
 }
 
@@ -267,8 +280,8 @@ fn judge(claim: &Claim, knee: Option<Step>, level: u32, setting: &Setting) -> Ch
             Bytes(step.low),
             Bytes(step.high)
         );
-        if setting.pages.is_some_and(|pages| pages.0 < step.high / 2.0) {
-            why.push_str("; the system gave small pages, which blur it");
+        if setting.scattered && level == 3 {
+            why.push_str("; the memory lies in small pieces, which fill a cache unevenly, so that it begins early");
         }
         why.push_str(match verdict {
             Verdict::NoClaim => "; the machine does not tell its size",
@@ -367,7 +380,7 @@ mod tests {
         };
         let setting = |guest| Setting {
             guest,
-            pages: None,
+            scattered: false,
             stopped: false,
         };
         let check = judge(&claim, Some(step(3_000.0 * KIB)), 3, &setting(true));
@@ -380,13 +393,13 @@ mod tests {
         let check = judge(&claim, None, 3, &setting(true));
         assert_eq!(check.verdict, Verdict::NotMeasurable);
         let small = Setting {
-            pages: Some(Bytes(0.0)),
+            scattered: true,
             ..setting(true)
         };
         assert!(
             judge(&claim, Some(step(3e6)), 3, &small)
                 .why
-                .contains("small pages")
+                .contains("small pieces")
         );
     }
 }

@@ -8,6 +8,7 @@ use crate::parallel::Pool;
 use crate::probe::{Fact, Machine};
 use crate::record::{Check, Verdict};
 use crate::stats::summary;
+use crate::suites::ceilings::arithmetic::calm_frequency;
 use crate::suites::quantity::NANOSECONDS;
 use crate::suites::{Context, Curve, SuiteError};
 use std::sync::atomic::{
@@ -52,7 +53,24 @@ pub(super) fn checks(context: &mut Context) -> Result<Vec<Check>, SuiteError> {
         return Ok(vec![in_words(KEY, &claim, "", Verdict::NotMeasurable, why)]);
     }
     context.say("verify: ways from CPU to CPU");
-    Ok(vec![judge(&claim, &measure(context, "verify", MOST_CPUS)?)])
+    let ways = measure(context, "verify", MOST_CPUS)?;
+    let memory = memory_nanoseconds(context)?;
+    Ok(vec![judge(&claim, &ways, memory)])
+}
+
+/// How long a load from memory takes, by the end of the staircase of this run; `None` where there is none.
+fn memory_nanoseconds(context: &mut Context) -> Result<Option<f64>, SuiteError> {
+    let staircase = context
+        .recorder
+        .series()
+        .iter()
+        .find(|series| series.name.starts_with("verify.latency"));
+    let Some(cycles) = staircase.and_then(|series| series.y.last().copied().flatten()) else {
+        return Ok(None);
+    };
+    let clock = context.clock;
+    let hertz = context.pool(1)?.install(|| calm_frequency(clock));
+    Ok(Some(cycles / hertz * 1e9))
 }
 
 /// Measures the ways among the first `most` usable CPUs, and records them as `SUITE.core_to_core.cpuN`.
@@ -181,7 +199,8 @@ fn matrix(context: &mut Context, suite: &str, cpus: &[usize], ways: &[Way]) {
     }
 }
 
-fn judge(claim: &Fact<String>, ways: &[Way]) -> Check {
+/// `memory` is how long a load from memory takes: a line within a cache never takes longer.
+fn judge(claim: &Fact<String>, ways: &[Way], memory: Option<f64>) -> Check {
     let ends = |shared: bool| {
         let of: Vec<f64> = ways
             .iter()
@@ -203,6 +222,14 @@ fn judge(claim: &Fact<String>, ways: &[Way]) -> Check {
             Verdict::NotMeasurable,
             "the measurement was stopped",
         ),
+        (Some(all), None) if memory.is_some_and(|memory| all.1 > memory) => {
+            let memory = memory.unwrap_or(f64::NAN);
+            let why = format!(
+                "{how}; longer than a load from memory, {memory:.0} ns, which no way within a cache is: they share none at this moment. \
+                 Hosts move virtual CPUs, so that the next minute may tell something else"
+            );
+            in_words(KEY, claim, told(all), Verdict::Disagree, why)
+        }
         (Some(all), None) | (None, Some(all)) => {
             let why = format!(
                 "{how}; every pair is claimed to share alike, so that there is nothing to tell apart"
@@ -238,7 +265,7 @@ mod tests {
     #[test]
     fn groups_show_in_the_ways() {
         let claim = Fact::known("L3 shared by 0-3 | 4-7".to_string(), "sysfs");
-        let verdict = |ways: &[Way]| judge(&claim, ways).verdict;
+        let verdict = |ways: &[Way]| judge(&claim, ways, Some(110.0)).verdict;
         let inside = [way(25.0, true), way(28.0, true)];
         assert_eq!(verdict(&inside), Verdict::NoClaim);
         assert_eq!(
@@ -250,7 +277,11 @@ mod tests {
             Verdict::Disagree
         );
         assert_eq!(verdict(&[]), Verdict::NotMeasurable);
-        let check = judge(&claim, &[inside[0], inside[1], way(95.0, false)]);
+        // Neighbours that need longer than memory does are none.
+        let far = [way(30.0, true), way(180.0, true)];
+        assert_eq!(verdict(&far), Verdict::Disagree);
+        assert_eq!(judge(&claim, &far, None).verdict, Verdict::NoClaim);
+        let check = judge(&claim, &[inside[0], inside[1], way(95.0, false)], None);
         assert_eq!(
             check.measured_text,
             "25 to 28 ns within a cache, 95 ns across"

@@ -120,7 +120,8 @@ fn sweep(context: &mut Context) -> Result<Option<Sweep>, SuiteError> {
                 break;
             }
             for (chain, best) in [&mut small, &mut large].into_iter().zip(best) {
-                *best = best.min(visit(context, &pool, chain, pages * STRIDE, STRIDE));
+                let lay = |chain: &mut Chain| chain.lay(pages * STRIDE, STRIDE);
+                *best = best.min(visit(context, &pool, chain, *pages, lay));
             }
         }
     }

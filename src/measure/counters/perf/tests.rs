@@ -309,6 +309,7 @@ fn a_kernel_that_allows_user_mode_alone_is_asked_again() {
         Scope::UserAndKernel => Err(io::Error::from_raw_os_error(libc::EACCES)),
         Scope::User if in_kernel(event) => panic!("a kernel event was asked for in user mode"),
         Scope::User => Ok(prepared(&[[0, 0, 0], [7, 1, 1]])),
+        Scope::Machine => panic!("a thread counts itself"),
     };
     let mut counting = Counting::opened_by(&system, &SOFTWARE, &[1]);
     counting.start();

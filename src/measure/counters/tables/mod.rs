@@ -9,11 +9,13 @@ mod ice_lake_server;
 mod msr;
 mod skylake_server;
 mod software;
+mod traffic;
 mod zen;
 
 pub use fixed::FIXED;
 pub use msr::MSR;
 pub use software::SOFTWARE;
+pub use traffic::TRAFFIC;
 
 use super::event::{Group, Processor};
 

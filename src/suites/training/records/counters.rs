@@ -64,6 +64,7 @@ fn how(counter: &Counter, tally: &Tally) -> String {
     let scope = match tally.scope {
         Scope::User => "this program alone",
         Scope::UserAndKernel => "this program and the kernel for it",
+        Scope::Machine => "everybody on the machine",
     };
     let share = if tally.share < WHOLE {
         format!(", extrapolated from {} of the time", Ratio(tally.share))
