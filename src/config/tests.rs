@@ -67,6 +67,31 @@ fn methods_that_do_not_exist_say_so() {
 }
 
 #[test]
+fn hostile_sizes_and_keys_are_refused_without_a_search_through_all_numbers() {
+    // Primes: no divisor ends a search early.
+    let large = usize::MAX - 58;
+    for (heads, width) in [(large - 1, large), (usize::MAX, large), (65_537, large)] {
+        let mut config = small();
+        let (heads, width) = (heads.to_string(), width.to_string());
+        let sizes = [
+            ("model.num_heads", &*heads),
+            ("model.d_model", &*width),
+            ("training.batch_size", &*width),
+            ("training.micro_batch", &*heads),
+        ];
+        let message = config.set_all(&sizes).unwrap_err().to_string();
+        assert!(message.contains("model.d_model: must be from 1 to 65536"));
+    }
+    let keys: Vec<String> = (0..100_000).map(|key| format!("\"key{key}\": 1")).collect();
+    let message = Config::from_json(&format!("{{{}}}", keys.join(", ")))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(message.lines().count(), 50, "as many as can be read");
+    let message = refusal(&"x".repeat(100_000), "1");
+    assert!(message.ends_with("there is no such key; the sections are model, computation, training, data, posttraining"), "{}", &message[message.len() - 200..]);
+}
+
+#[test]
 fn unknown_keys_name_the_nearest() {
     for (path, nearest) in [
         ("training.batchsize", "training.batch_size"),

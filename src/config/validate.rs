@@ -305,11 +305,12 @@ fn paths(config: &Config, check: &mut Check) {
     }
 }
 
-/// The divisors of `whole` next to `wanted`, as text: `6 and 8`.
+/// The divisors of `whole` next to `wanted`, as text: `6 and 8`; none above the largest size that is allowed, however large both are.
 fn nearest_divisors(whole: usize, wanted: usize) -> String {
+    let most = whole.min(65_536);
     let divides = |part: &usize| whole.is_multiple_of(*part);
-    let below = (1..wanted.min(whole)).rev().find(divides);
-    let above = (wanted + 1..=whole.min(65_536)).find(divides);
+    let below = (1..wanted.min(most + 1)).rev().find(divides);
+    let above = (wanted.min(most) + 1..=most).find(divides);
     let found: Vec<String> = [below, above]
         .into_iter()
         .flatten()
