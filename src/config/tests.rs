@@ -67,6 +67,40 @@ fn methods_that_do_not_exist_say_so() {
 }
 
 #[test]
+fn no_memory_of_the_largest_sizes_overflows() {
+    let mut config = small();
+    let largest = [
+        ("model.d_model", "65536"),
+        ("model.num_heads", "4096"),
+        ("model.num_layers", "1000"),
+        ("model.d_ff", "262144"),
+        ("model.vocab_size", "1000000"),
+        ("training.batch_size", "65536"),
+        ("training.micro_batch", "65536"),
+    ];
+    let message = config
+        .set_all(&[&largest[..], &[("training.max_length", "1025")]].concat())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        message,
+        "training.batch_size: 65536 sequences of training.max_length 1025 are more than 67108864 tokens in a step"
+    );
+    config
+        .set_all(&[&largest[..], &[("training.max_length", "1024")]].concat())
+        .unwrap();
+    let (model, tokens) = (&config.model, 65_536 * 1_024);
+    // As much as a block keeps of a token, of two sequences for one, of three models.
+    let of_token = 16 * model.d_model + 4 * model.d_ff + model.num_heads;
+    let all = [2 * tokens, of_token, model.num_layers, 3 * size_of::<f32>()];
+    assert!(
+        all.iter()
+            .try_fold(1_usize, |all, size| all.checked_mul(*size))
+            .is_some()
+    );
+}
+
+#[test]
 fn hostile_sizes_and_keys_are_refused_without_a_search_through_all_numbers() {
     // Primes: no divisor ends a search early.
     let large = usize::MAX - 58;
