@@ -4,6 +4,7 @@ use super::super::outcome::Failure;
 use super::super::workers::Workers;
 use crate::config::{Algorithm, Config, Judge};
 use crate::measure::process;
+use crate::tensor::Arena;
 use crate::train::Plan;
 use crate::train::budget::{self, Sizes};
 use crate::units::Bytes;
@@ -20,7 +21,9 @@ impl Forecast {
     pub(crate) fn now(config: &Config, plan: &Plan) -> Forecast {
         let memory = plan.memory();
         let program = process::own_memory().map(|bytes| ("program", bytes.0 as usize));
-        let mut roles: Vec<_> = program.into_iter().chain(memory.roles()).collect();
+        let arenas = memory.roles().into_iter();
+        let arenas = arenas.map(|(role, bytes)| (role, Arena::resident_when_full(bytes)));
+        let mut roles: Vec<_> = program.into_iter().chain(arenas).collect();
         // Their weights are read, and part of what the program holds; gradients and moments are never touched.
         let working = memory.panels + memory.activations + memory.scratch;
         match frozen_models(config) {
