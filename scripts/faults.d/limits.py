@@ -248,8 +248,8 @@ def clock_jumps(place, _count):
 
 def memory_forecast(place, _count):
     """What a run says that it will take, beside what it takes at most of memory that is no file's: within 5 %."""
-    sizes = {"width 32, 1 layer": (32, 1, 300), "tiny": (96, 3, 400), "width 256, 300 tokens": (256, 2, 300), "small": (256, 2, 10_000), "base": (384, 4, 14_000)}
-    for name, (width, layers, words) in sizes.items():
+    models = {"width 32": (32, 1, 300), "tiny": (96, 3, 400), "few tokens": (256, 2, 300), "small": (256, 2, 10_000), "base": (384, 4, 14_000)}
+    for name, (width, layers, words) in models.items():
         for threads in (1, 2):
             sizes = {"d_model": width, "num_layers": layers, "d_ff": 4 * width, "vocab_size": words, "num_heads": 4}
             more = [part for key, value in sizes.items() for part in ("--set", f"model.{key}={value}")]
