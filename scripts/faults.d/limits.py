@@ -10,7 +10,7 @@ import resource
 import subprocess
 import time
 
-from place import LeftOut, refused, said
+from place import LESSONS, PPO, REWARDS, LeftOut, Place, refused, said
 
 GROUPS = pathlib.Path("/sys/fs/cgroup")
 # The program's own source, as a text of more than a few words.
@@ -233,7 +233,7 @@ def clock_jumps(place, _count):
     done = place.run(place.train("limited", "--set", "training.max_steps=100000000", "--max-seconds", "2"), env=jumping)
     took = time.monotonic() - began
     yield "--max-seconds", said(done) if done.returncode else None if 2 <= took < 50 else f"took {took:.1f} s"
-    bench = [place.program, "bench", "--suite", "batched", "--quick", "--out", "reports"]
+    bench = [place.program, "bench", "--suite", "ceilings", "--quick", "--out", "reports"]
     began = time.monotonic()
     done = place.run(bench, timeout=600, env=jumping)
     took = time.monotonic() - began
@@ -248,31 +248,40 @@ def clock_jumps(place, _count):
 
 def memory_forecast(place, _count):
     """What a run says that it will take, beside what it takes at most of memory that is no file's: within 5 %."""
-    for width, layers, words in ((256, 2, 300), (384, 4, 300), (256, 2, 10_000)):
-        sizes = {"d_model": width, "num_layers": layers, "d_ff": 4 * width, "vocab_size": words, "num_heads": 4}
-        more = [part for key, value in sizes.items() for part in ("--set", f"model.{key}={value}")]
-        more += ["--set", "training.batch_size=32", "--set", "training.max_length=64", "--set", "training.max_steps=3"]
-        name = f"width {width}, {layers} layers, {words} tokens"
-        # The first run makes tokenizer and tokens.
-        if words > 300:
-            more += ["--data", str(SOURCE)]
-        done = place.run(place.train("first", *more), timeout=600)
-        planned = re.search(rb"([\d.]+) MiB planned", place.run(place.train("first", *more, "--explain")).stdout)
-        if done.returncode or not planned:
-            yield name, said(done)
-            continue
-        place.remove("first")
-        running, most = place.start(place.train("second", *more)), 0
-        while running.poll() is None:
-            with contextlib.suppress(OSError):
-                status = pathlib.Path(f"/proc/{running.pid}/status").read_text()
-                found = re.search(r"RssAnon:\s+(\d+)", status)
-                most = max(most, int(found[1]) / 1024 if found else 0)
-            time.sleep(0.005)
-        planned = float(planned[1])
-        print(f"  {name}: {planned:.1f} MiB planned, {most:.1f} MiB taken, {most / planned - 1:+.1%}", flush=True)
-        yield name, None if abs(most / planned - 1) <= 0.05 else f"{planned} MiB planned, {most:.1f} MiB taken"
-        place.remove("second")
+    models = {"width 32": (32, 1, 300), "tiny": (96, 3, 400), "few tokens": (256, 2, 300), "small": (256, 2, 10_000), "base": (384, 4, 14_000)}
+    for name, (width, layers, words) in models.items():
+        for threads in (1, 2):
+            sizes = {"d_model": width, "num_layers": layers, "d_ff": 4 * width, "vocab_size": words, "num_heads": 4}
+            more = [part for key, value in sizes.items() for part in ("--set", f"model.{key}={value}")]
+            more += ["--set", "training.batch_size=32", "--set", "training.max_length=128", "--set", "training.max_steps=3"]
+            more += ["--data", str(SOURCE), "--set", f"training.threads={threads}"]
+            yield f"{name}, {threads} threads", forecast_missed(place, f"{name}, {threads} threads", more)
+    for kind in (LESSONS, REWARDS, PPO):
+        with Place(place.program) as other:
+            other.config["model"] |= {"d_model": 256, "num_layers": 2, "d_ff": 1024}
+            other.become(kind)
+            yield kind, forecast_missed(other, kind, [])
+
+
+def forecast_missed(place, name, more):
+    """Why the forecast of a run was wrong; `None` where it was right. The first run makes tokenizer and tokens."""
+    train = lambda *more_still: [part for part in place.train(*more_still, *more) if part not in ("--threads", "1")]
+    done = place.run(train("first"), timeout=600)
+    told = re.search(rb"memory +about ([\d.]+) (KiB|MiB|GiB):", place.run(train("first", "--explain")).stdout)
+    place.remove("first")
+    if done.returncode or not told:
+        return said(done)
+    forecast = float(told[1]) * {b"KiB": 1 / 1024, b"MiB": 1, b"GiB": 1024}[told[2]]
+    running, most = place.start(train("second")), 0
+    while running.poll() is None:
+        with contextlib.suppress(OSError):
+            status = pathlib.Path(f"/proc/{running.pid}/status").read_text()
+            found = re.search(r"RssAnon:\s+(\d+)", status)
+            most = max(most, int(found[1]) / 1024 if found else 0)
+        time.sleep(0.002)
+    place.remove("second")
+    print(f"  {name}: {forecast:.1f} MiB forecast, {most:.1f} MiB taken, {most / forecast - 1:+.1%}", flush=True)
+    return None if abs(most / forecast - 1) <= 0.05 else f"{forecast} MiB forecast, {most:.1f} MiB taken"
 
 
 def bare_surroundings(place, _count):

@@ -3,6 +3,7 @@
 
 mod beginning;
 mod examples;
+mod forecast;
 mod lesson;
 mod material;
 mod settings;
@@ -19,10 +20,9 @@ use super::text_source::{Vocabulary, say};
 use super::trained::{Trained, shape, tokenizer_of};
 use super::workers::Workers;
 use crate::atomic;
-use crate::config::{Algorithm, Config, Judge};
+use crate::config::Config;
 use crate::model::{Layout, Switches};
 use crate::text::{Key, Tokenizer, Tokens};
-use crate::train::budget::{self, Sizes};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::data::Cut;
 use crate::train::digest::hexadecimal;
@@ -35,6 +35,7 @@ use crate::units::{Bytes, grouped};
 use beginning::beginning;
 pub(crate) use beginning::sizes_of;
 pub(crate) use examples::{is_bare, is_ruled, worked};
+pub(crate) use forecast::{Forecast, check_memory};
 pub(crate) use lesson::lesson;
 pub(crate) use material::{Material, frozen, material};
 pub(crate) use settings::settings;
@@ -53,6 +54,8 @@ pub(crate) struct Prepared {
     task: Box<dyn Task>,
     /// The model, with the weights of `state`.
     trainer: Trainer,
+    /// What it will take of memory.
+    forecast: Forecast,
     /// Where the run stands.
     pub(crate) state: State,
     /// The checkpoint of `state`.
@@ -87,6 +90,7 @@ pub(crate) fn prepare(config: &Config, resume: bool, ranks: &Ranks) -> Result<Pr
         Ok(Start {
             task,
             unigram_entropy,
+            forecast,
             trainer,
             state,
             checkpoint,
@@ -98,6 +102,7 @@ pub(crate) fn prepare(config: &Config, resume: bool, ranks: &Ranks) -> Result<Pr
             path: folder_of(config).to_owned(),
             ranks: ranks.count(),
             task,
+            forecast,
             trainer,
             state,
             checkpoint,
@@ -115,6 +120,7 @@ pub(crate) fn prepare(config: &Config, resume: bool, ranks: &Ranks) -> Result<Pr
 struct Start {
     task: Box<dyn Task>,
     unigram_entropy: Option<f64>,
+    forecast: Forecast,
     trainer: Trainer,
     state: State,
     checkpoint: Option<PathBuf>,
@@ -157,6 +163,7 @@ fn start(
     if let Some(memory) = state.memory {
         task.recall(memory);
     }
+    let forecast = Forecast::now(config, plan);
     let pool = Arc::clone(&workers.pool);
     let mut trainer = Trainer::new(plan, pool, config.training.seed).map_err(Failure::failed)?;
     if let Some(checkpoint) = &newest {
@@ -173,6 +180,7 @@ fn start(
     Ok(Start {
         task,
         unigram_entropy,
+        forecast,
         trainer,
         state,
         checkpoint: newest.map(|checkpoint| checkpoint.path),
@@ -254,7 +262,7 @@ impl Prepared {
         let plan = self.trainer.plan();
         let count = |number: usize| grouped(number as i64);
         let parameters = count(Layout::new(&plan.shape).parameter_count());
-        let memory = Bytes(plan.memory().total() as f64);
+        let memory = self.forecast.total();
         let steps = match (self.state.step, self.settings.steps) {
             (done, all) if done >= all => format!("all {} steps are done", grouped(all as i64)),
             (done, all) => format!(
@@ -271,7 +279,7 @@ impl Prepared {
         };
         format!(
             "data: {}\n\
-             model: {parameters} parameters; {memory} of memory planned\n\
+             model: {parameters} parameters; about {memory} of memory\n\
              run: {steps} of {} sequences x {} tokens, {} at a time; {isa}, {threads} thread{plural}{ranks}; kept in {}",
             self.task.describe(),
             plan.batch,
@@ -324,51 +332,6 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
         switches: Switches::default(),
         sharing: Sharing::default(),
     }
-}
-
-/// Models that a run asks and never updates: the reference of its policy, and the one that judges.
-fn frozen_models(config: &Config) -> usize {
-    let post = &config.posttraining;
-    match config.algorithm() {
-        Some(Algorithm::Ppo | Algorithm::Grpo) => {
-            1 + usize::from(post.judge() == Judge::Model && post.reward_model.is_some())
-        }
-        Some(Algorithm::Dpo) => 1,
-        Some(Algorithm::Supervised | Algorithm::RewardModel) | None => 0,
-    }
-}
-
-/// Whether the planned model and those that the run asks beside it fit. Where it is not known how much memory there is, the system
-/// decides when it is asked for.
-pub(crate) fn check_memory(config: &Config, plan: &Plan, workers: &Workers) -> Result<(), Failure> {
-    let frozen = frozen_models(config);
-    let Some(usable) = workers.machine.usable_memory_bytes() else {
-        return Ok(());
-    };
-    let asked = Sizes {
-        batch_size: plan.batch,
-        micro_batch: plan.micro_batch,
-        max_length: plan.length,
-    };
-    let needs = |sizes: Sizes| {
-        let Sizes {
-            batch_size: batch,
-            micro_batch,
-            max_length: length,
-        } = sizes;
-        let memory = Plan {
-            batch,
-            micro_batch,
-            length,
-            ..*plan
-        }
-        .memory();
-        // Their gradients and moments are never touched, so that they take no memory.
-        let asked = memory.total() - memory.gradients - memory.moments;
-        (memory.total() + frozen * asked) as u64
-    };
-    budget::check(asked, usable, needs)
-        .map_err(|error| Failure::wrong_use(error).help(error.advice(asked)))
 }
 
 fn folder_of(config: &Config) -> &Path {

@@ -1,6 +1,8 @@
 //! Which keys exist: refuses unknown ones by their full path with the nearest valid key, sets one by its path, and turns what
 //! serde says about a value into a sentence about the key.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::Config;
@@ -16,12 +18,23 @@ const SMALLEST: &str = r#"{
 }"#;
 
 /// Every key, as an object of objects.
-fn every_key() -> Value {
+static EVERY_KEY: LazyLock<Value> = LazyLock::new(|| {
     let smallest: Result<Config, _> = serde_json::from_str(SMALLEST);
     smallest
         .and_then(|config| serde_json::to_value(&config))
         .unwrap_or_default()
-}
+});
+
+/// The path of every key.
+static EVERY_PATH: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut found = Vec::new();
+    paths(&EVERY_KEY, "", &mut found);
+    found
+});
+
+/// Keys of more bytes are no misspelt ones, and take long to compare; beyond so many unknown keys, no text is a configuration.
+const LONGEST_KEY: usize = 100;
+const MOST_PROBLEMS: usize = 50;
 
 /// Every path of a value: `training`, `training.batch_size`, `training.schedule.kind`.
 fn paths(value: &Value, prefix: &str, found: &mut Vec<String>) {
@@ -32,11 +45,10 @@ fn paths(value: &Value, prefix: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Refuses keys that do not exist, all of them at once.
+/// Refuses keys that do not exist, all of them at once, or the first [`MOST_PROBLEMS`].
 pub(super) fn check(value: &Value) -> Result<(), ConfigError> {
-    let known = every_key();
     let mut problems = Vec::new();
-    unknown(value, &known, "", &known, &mut problems);
+    unknown(value, &EVERY_KEY, "", &mut problems);
     if problems.is_empty() {
         Ok(())
     } else {
@@ -44,29 +56,31 @@ pub(super) fn check(value: &Value) -> Result<(), ConfigError> {
     }
 }
 
-fn unknown(value: &Value, known: &Value, prefix: &str, all: &Value, problems: &mut Vec<Problem>) {
+fn unknown(value: &Value, known: &Value, prefix: &str, problems: &mut Vec<Problem>) {
     let (Value::Object(value), Value::Object(known)) = (value, known) else {
         return;
     };
     for (key, inner) in value {
+        if problems.len() == MOST_PROBLEMS {
+            return;
+        }
         let path = join(prefix, key);
         match known.get(key) {
-            Some(below) => unknown(inner, below, &path, all, problems),
-            None => problems.push(no_such_key(&path, all)),
+            Some(below) => unknown(inner, below, &path, problems),
+            None => problems.push(no_such_key(&path)),
         }
     }
 }
 
-fn no_such_key(path: &str, all: &Value) -> Problem {
+fn no_such_key(path: &str) -> Problem {
     if let Some(reason) = original::retired(path) {
         return Problem::new(path, reason);
     }
-    let mut valid = Vec::new();
-    paths(all, "", &mut valid);
-    let message = match likeliest(path, &valid) {
+    let near = Some(path).filter(|path| path.len() <= LONGEST_KEY);
+    let message = match near.and_then(|path| likeliest(path, &EVERY_PATH)) {
         Some(key) => format!("there is no such key; the nearest is {key}"),
         None => {
-            let sections: Vec<&str> = valid
+            let sections: Vec<&str> = EVERY_PATH
                 .iter()
                 .map(String::as_str)
                 .filter(|path| !path.contains('.'))
@@ -108,13 +122,12 @@ fn likeliest<'a>(path: &str, valid: &'a [String]) -> Option<&'a str> {
 
 /// Sets the value at a path that exists in the schema.
 pub(super) fn insert(config: &mut Value, path: &str, value: Value) -> Result<(), ConfigError> {
-    let known = every_key();
-    let mut below = &known;
+    let mut below = &*EVERY_KEY;
     let mut slot = config;
     for key in path.split('.') {
         below = match below.get(key) {
             Some(below) => below,
-            None => return Err(no_such_key(path, &known).into()),
+            None => return Err(no_such_key(path).into()),
         };
         if !slot.is_object() {
             *slot = Value::Object(Map::new());

@@ -67,6 +67,65 @@ fn methods_that_do_not_exist_say_so() {
 }
 
 #[test]
+fn no_memory_of_the_largest_sizes_overflows() {
+    let mut config = small();
+    let largest = [
+        ("model.d_model", "65536"),
+        ("model.num_heads", "4096"),
+        ("model.num_layers", "1000"),
+        ("model.d_ff", "262144"),
+        ("model.vocab_size", "1000000"),
+        ("training.batch_size", "65536"),
+        ("training.micro_batch", "65536"),
+    ];
+    let message = config
+        .set_all(&[&largest[..], &[("training.max_length", "1025")]].concat())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        message,
+        "training.batch_size: 65536 sequences of training.max_length 1025 are more than 67108864 tokens in a step"
+    );
+    config
+        .set_all(&[&largest[..], &[("training.max_length", "1024")]].concat())
+        .unwrap();
+    let (model, tokens) = (&config.model, 65_536 * 1_024);
+    // As much as a block keeps of a token, of two sequences for one, of three models.
+    let of_token = 16 * model.d_model + 4 * model.d_ff + model.num_heads;
+    let all = [2 * tokens, of_token, model.num_layers, 3 * size_of::<f32>()];
+    assert!(
+        all.iter()
+            .try_fold(1_usize, |all, size| all.checked_mul(*size))
+            .is_some()
+    );
+}
+
+#[test]
+fn hostile_sizes_and_keys_are_refused_without_a_search_through_all_numbers() {
+    // Primes: no divisor ends a search early.
+    let large = usize::MAX - 58;
+    for (heads, width) in [(large - 1, large), (usize::MAX, large), (65_537, large)] {
+        let mut config = small();
+        let (heads, width) = (heads.to_string(), width.to_string());
+        let sizes = [
+            ("model.num_heads", &*heads),
+            ("model.d_model", &*width),
+            ("training.batch_size", &*width),
+            ("training.micro_batch", &*heads),
+        ];
+        let message = config.set_all(&sizes).unwrap_err().to_string();
+        assert!(message.contains("model.d_model: must be from 1 to 65536"));
+    }
+    let keys: Vec<String> = (0..100_000).map(|key| format!("\"key{key}\": 1")).collect();
+    let message = Config::from_json(&format!("{{{}}}", keys.join(", ")))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(message.lines().count(), 50, "as many as can be read");
+    let message = refusal(&"x".repeat(100_000), "1");
+    assert!(message.ends_with("there is no such key; the sections are model, computation, training, data, posttraining"), "{}", &message[message.len() - 200..]);
+}
+
+#[test]
 fn unknown_keys_name_the_nearest() {
     for (path, nearest) in [
         ("training.batchsize", "training.batch_size"),

@@ -7,6 +7,9 @@ use super::error::Problem;
 use super::posttraining::{Algorithm, Judge};
 use super::schema::{Method, Mode};
 
+/// Tokens of one step at most: some twenty times what the largest models take.
+const MOST_TOKENS: usize = 1 << 26;
+
 /// Everything wrong with the values, in the order of the file.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
     let mut check = Check::default();
@@ -58,7 +61,7 @@ impl Check {
 
 fn model(config: &Config, check: &mut Check) {
     let model = &config.model;
-    // The limits are far beyond what one machine trains; with them no product of sizes overflows.
+    // The limits are far beyond what one machine trains; with them, and with that of a batch's tokens, no product of sizes overflows.
     check.whole("model.d_model", model.d_model, 1, 65_536);
     check.whole("model.num_heads", model.num_heads, 1, 4_096);
     check.whole("model.num_layers", model.num_layers, 1, 1_000);
@@ -92,6 +95,14 @@ fn training(config: &Config, check: &mut Check) {
     check.whole("training.batch_size", training.batch_size, 1, 65_536);
     check.whole("training.num_epochs", training.num_epochs, 1, 1_000_000);
     check.whole("training.max_length", training.max_length, 2, 65_536);
+    let tokens = training.batch_size.saturating_mul(training.max_length);
+    if tokens > MOST_TOKENS {
+        let message = format!(
+            "{} sequences of training.max_length {} are more than {MOST_TOKENS} tokens in a step",
+            training.batch_size, training.max_length
+        );
+        check.say("training.batch_size", message);
+    }
     let steps = 1_000_000_000;
     check.whole_or_null("training.max_steps", training.max_steps, 1, steps);
     check.whole_or_null("training.warmup_steps", training.warmup_steps, 0, steps);
@@ -305,11 +316,12 @@ fn paths(config: &Config, check: &mut Check) {
     }
 }
 
-/// The divisors of `whole` next to `wanted`, as text: `6 and 8`.
+/// The divisors of `whole` next to `wanted`, as text: `6 and 8`; none above the largest size that is allowed, however large both are.
 fn nearest_divisors(whole: usize, wanted: usize) -> String {
+    let most = whole.min(65_536);
     let divides = |part: &usize| whole.is_multiple_of(*part);
-    let below = (1..wanted.min(whole)).rev().find(divides);
-    let above = (wanted + 1..=whole.min(65_536)).find(divides);
+    let below = (1..wanted.min(most + 1)).rev().find(divides);
+    let above = (wanted.min(most) + 1..=most).find(divides);
     let found: Vec<String> = [below, above]
         .into_iter()
         .flatten()

@@ -87,6 +87,12 @@ pub fn memory() -> Result<Memory, Unreadable> {
     })
 }
 
+/// Memory of this process that is no file's: what it took for itself, and must keep (RssAnon).
+pub fn own_memory() -> Option<Bytes> {
+    let kib = status_field(&read("/proc/self/status").ok()?, "RssAnon")?;
+    Some(Bytes(kib as f64 * 1024.0))
+}
+
 /// Starts a new peak at what is resident now.
 ///
 /// # Errors

@@ -136,6 +136,14 @@ impl Arena {
         })
     }
 
+    /// Bytes that an arena of so many takes once all are touched: the last huge page is whole, unless most of it would be empty.
+    pub fn resident_when_full(bytes: usize) -> usize {
+        match bytes >= HUGE_PAGE {
+            true => bytes.max(huge_part(bytes)),
+            false => bytes.next_multiple_of(PAGE),
+        }
+    }
+
     /// The next `len` values, aligned to a cache line.
     ///
     /// # Panics
@@ -320,6 +328,15 @@ mod tests {
         assert_eq!(arena.resident_bytes(), Some(2 * PAGE));
         region.fill(1.0);
         assert_eq!(arena.resident_bytes(), Some(100 * PAGE));
+    }
+
+    #[test]
+    fn a_full_arena_is_as_large_as_foretold() {
+        let full = Arena::resident_when_full;
+        assert_eq!(full(1), PAGE);
+        assert_eq!(full(HUGE_PAGE), HUGE_PAGE);
+        assert_eq!(full(HUGE_PAGE + 10), HUGE_PAGE + 10);
+        assert_eq!(full(2 * HUGE_PAGE - 10), 2 * HUGE_PAGE);
     }
 
     #[test]

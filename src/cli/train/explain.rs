@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::super::outcome::Failure;
-use super::super::preparation::{self, Material};
+use super::super::preparation::{self, Forecast, Material};
 use super::super::text_source::Vocabulary;
 use super::super::trained::Trained;
 use super::super::workers::Workers;
@@ -28,13 +28,15 @@ pub(super) fn explain(config: &Config) -> Result<String, Failure> {
         None => Vocabulary::Learnt(config.model.vocab_size),
     };
     let material = preparation::material(config, &workers, &plan, vocabulary)?;
+    crate::tensor::return_freed_memory();
+    let forecast = Forecast::now(config, &plan);
     let settings = preparation::settings(config, &*material.task);
     let sections = [
         model(&plan),
         machine(config, &workers),
         step(config, &plan, &workers),
         run(config, &plan, &settings, &material),
-        memory(&plan),
+        memory(&plan, &forecast),
     ];
     Ok(sections.concat())
 }
@@ -159,14 +161,10 @@ fn run(config: &Config, plan: &Plan, settings: &Settings, material: &Material) -
         + &row("guard", skips)
 }
 
-fn memory(plan: &Plan) -> String {
-    let memory = plan.memory();
-    let mut text = row(
-        "memory",
-        format!("{} planned:", Bytes(memory.total() as f64)),
-    );
-    for (role, bytes) in memory.roles() {
-        text += &row("", format!("{role:<12} {}", Bytes(bytes as f64)));
+fn memory(plan: &Plan, forecast: &Forecast) -> String {
+    let mut text = row("memory", format!("about {}:", forecast.total()));
+    for (role, bytes) in &forecast.roles {
+        text += &row("", format!("{role:<12} {}", Bytes(*bytes as f64)));
     }
     let other = Plan {
         recompute: !plan.recompute,
