@@ -235,9 +235,9 @@ fn a_run_that_does_not_fit_in_memory_is_refused_with_what_would() {
     let place = Workplace::new();
     let size = [
         "--set",
-        "training.batch_size=65536",
+        "training.batch_size=1024",
         "--set",
-        "training.micro_batch=65536",
+        "training.micro_batch=1024",
     ];
     let more = [
         "--set",

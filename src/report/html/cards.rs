@@ -98,17 +98,23 @@ pub(super) fn any(view: &View<'_>, subject: Subject) -> bool {
 /// run: pretraining has no rewards.
 pub(super) fn absent(view: &View<'_>) -> Markup {
     let ran = |suite: &str| view.run.suites.iter().any(|name| name == suite);
-    let absent: Vec<_> = ALL
+    let mut absent: Vec<(&str, Vec<&str>)> = Vec::new();
+    for chart in ALL
         .iter()
         .filter(|chart| !chart.wants(view) && !ran(chart.suite))
-        .collect();
+    {
+        match absent.iter_mut().find(|(suite, _)| *suite == chart.suite) {
+            Some((_, titles)) => titles.push(chart.title),
+            None => absent.push((chart.suite, vec![chart.title])),
+        }
+    }
     html! {
         @if !absent.is_empty() {
             section.card {
                 h3 { "Not in this run" }
                 p.how { "Pictures that need measurements which this run was not asked for." }
-                table { tbody { @for chart in absent {
-                    tr { td { (chart.title) } td { code { "loopos bench --suite " (chart.suite) } } }
+                table { tbody { @for (suite, titles) in absent {
+                    tr { td { (titles.join(" · ")) } td { code { "loopos bench --suite " (suite) } } }
                 } } }
             }
         }
