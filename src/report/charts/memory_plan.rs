@@ -12,7 +12,7 @@ pub(super) const CHART: Chart = Chart {
     id: "memory-plan",
     title: "Memory: plan and peak",
     how_to_read: "Each role starts where the one above ends, so the steps add up to the plan; the peak beyond it is what the plan \
-                  does not count: program, libraries, stacks.",
+                  does not count: program, libraries, stacks, and models that the one which learns is compared with.",
     subject: Subject::Training,
     span: Span::Half,
     suite: "training",
