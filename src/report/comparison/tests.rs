@@ -171,7 +171,9 @@ fn every_form_is_complete_and_safe() {
         junit.matches("<testcase").count(),
         junit.matches("</testcase>").count()
     );
-    if let Ok(folder) = std::env::var("LOOPOS_SAMPLE_PAGES") {
+    if let Ok(folder) = std::env::var("LOOPOS_SAMPLE_PAGES")
+        && !folder.is_empty()
+    {
         let folder = std::path::Path::new(&folder).join("comparison");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("report.html"), &page).unwrap();

@@ -99,7 +99,9 @@ fn the_page_is_complete_for_any_history() {
         page.contains("-10.") && page.contains("slower") && page.contains("No run has a value")
     );
     assert_eq!(page.matches("<svg").count(), 8);
-    if let Ok(folder) = std::env::var("LOOPOS_SAMPLE_PAGES") {
+    if let Ok(folder) = std::env::var("LOOPOS_SAMPLE_PAGES")
+        && !folder.is_empty()
+    {
         let folder = std::path::Path::new(&folder).join("timeline");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("report.html"), &page).unwrap();
