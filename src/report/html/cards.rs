@@ -114,7 +114,7 @@ pub(super) fn absent(view: &View<'_>) -> Markup {
                 h3 { "Not in this run" }
                 p.how { "Pictures that need measurements which this run was not asked for." }
                 table { tbody { @for (suite, titles) in absent {
-                    tr { td { (titles.join(" · ")) } td { code { "loopos bench --suite " (suite) } } }
+                    tr { td { code { "loopos bench --suite " (suite) } br; (titles.join(" · ")) } }
                 } } }
             }
         }
