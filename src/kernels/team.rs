@@ -148,14 +148,17 @@ pub fn for_rows<const N: usize>(
     });
 }
 
-/// Calls `f(task, scratch)` for every task, where `scratch` is the worker's own part of `scratch`.
+/// Calls `f(task, scratch)` for every task, where `scratch` is the worker's own part of `scratch`, of whole cache lines.
 pub fn for_tasks_with_scratch(
     team: &dyn Team,
     tasks: usize,
     scratch: &mut [f32],
     f: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    let share = scratch.len() / team.workers();
+    let share = match team.workers() {
+        1 => scratch.len(),
+        workers => scratch.len() / workers / 16 * 16,
+    };
     let shared = Shared::new(scratch);
     team.run(tasks, &|task, worker| {
         // SAFETY: overlapping calls have different worker numbers, so their parts are disjoint.

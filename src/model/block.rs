@@ -422,14 +422,11 @@ impl Block<'_> {
             Pass::Backward,
             attention::backward_cost(self.heads),
             || {
-                let (qkv, out) = (&kept.qkv[..rows * 3 * d], &kept.attention[..rows * d]);
-                let log_sums = &kept.log_sums[..rows * self.heads.heads];
                 attention::backward(
                     compute,
                     self.heads,
-                    qkv,
-                    out,
-                    log_sums,
+                    &kept.qkv[..rows * 3 * d],
+                    &kept.log_sums[..rows * self.heads.heads],
                     inner,
                     dqkv,
                     &mut scratch.attention,

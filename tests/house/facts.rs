@@ -82,10 +82,13 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
 /// The files that may hold unsafe code: instructions, register tiles, aligned memory, slices shared among threads, system calls.
 pub(crate) const UNSAFE: &[&str] = &[
     "src/kernels/attention/backward.rs",
+    "src/kernels/attention/column.rs",
     "src/kernels/attention/forward.rs",
     "src/kernels/attention/mod.rs",
+    "src/kernels/attention/panel.rs",
     "src/kernels/gemm/batched.rs",
     "src/kernels/gemm/block.rs",
+    "src/kernels/gemm/direct.rs",
     "src/kernels/gemm/epilogue.rs",
     "src/kernels/gemm/matrix.rs",
     "src/kernels/gemm/pack.rs",

@@ -1,21 +1,28 @@
 //! Causal multi-head attention, forward and backward, without a T x T matrix.
 //!
-//! Queries go block by block; a block's scores against all keys that it may see exist only in the worker's scratch. The
-//! forward pass keeps one number a row, the logarithm of the sum of exponentials, from which the backward pass computes the
-//! probabilities again (Dao et al., arXiv 2205.14135). Keys after the last query of a block are skipped.
+//! Queries go panel by panel, as many as a tile has columns, each in a lane of its own: what is summed over the keys of a query, for the
+//! softmax and its gradient, never crosses lanes, and a panel of scores is the packed right operand of the next product as it lies. Keys
+//! and values are read where they lie.
+//!
+//! The forward pass keeps one number a row, the logarithm of the sum of exponentials, from which the backward pass computes the
+//! probabilities again (Dao et al., arXiv 2205.14135). Keys after the last query of a panel are skipped.
 #![allow(
     unsafe_code,
     reason = "heads are interleaved columns of one matrix, written by different threads"
 )]
 
 mod backward;
+mod column;
 mod forward;
-mod rows;
+mod panel;
 
 pub use backward::attention_backward;
 pub use forward::attention;
 
-use super::{Cost, Isa, Solo, Team, gemm};
+use super::{Cost, Isa, Solo, Team, gemm::Matrix};
+
+/// Scores that the backward pass of a head holds of each kind: with their gradients half an L2 of 512 KiB.
+const CHUNK: usize = 32_768;
 
 /// Who computes: some share out the heads, and each head's products are computed by some.
 #[derive(Clone, Copy)]
@@ -39,6 +46,10 @@ impl<'a> Teams<'a> {
             across: &Solo,
             within: team,
         }
+    }
+
+    fn workers(self) -> usize {
+        self.across.workers() * self.within.workers()
     }
 }
 
@@ -66,11 +77,14 @@ impl Heads {
         self.sequences * self.length
     }
 
-    /// Queries of one block: some 56, whole tiles, about the same in every block. More compute more of the hidden half, fewer start more products.
-    fn block(self, isa: Isa) -> usize {
-        let (tile, _) = isa.gemm_tile();
-        let blocks = self.length.div_ceil(60).max(1);
-        self.length.div_ceil(blocks).next_multiple_of(tile)
+    /// Queries whose scores the backward pass holds at once, whole panels, and the distance of keys in them: an odd number of cache lines, so
+    /// that neighbours lie in different sets. More make longer sums, fewer stay in L2.
+    fn chunk(self, isa: Isa) -> (usize, usize) {
+        let (_, lanes) = isa.gemm_tile();
+        let panels =
+            (CHUNK / (self.length * lanes).max(1)).clamp(1, self.length.div_ceil(lanes).max(1));
+        let queries = panels * lanes;
+        (queries, queries.next_multiple_of(32) + 16)
     }
 
     fn scale(self) -> f32 {
@@ -79,20 +93,26 @@ impl Heads {
 
     /// Values of scratch that each worker of [`attention`] or [`attention_backward`] needs.
     pub fn scratch_len(self, isa: Isa) -> usize {
-        let (length, size, block) = (self.length, self.size, self.block(isa));
+        let (_, lanes) = isa.gemm_tile();
+        let (_, stride) = self.chunk(isa);
         let line = |len: usize| len.next_multiple_of(16);
-        let packed = 2 * line(gemm::packed_right_len(isa, size, length))
-            + line(gemm::packed_right_len(isa, length, size));
-        let products = [
-            (block, length, size, true),
-            (block, size, length, true),
-            (length, size, block, false),
-        ];
-        let workspace = products
-            .map(|(m, n, k, packed)| gemm::workspace_len(isa, m, n, k, packed))
-            .into_iter()
-            .max();
-        line(packed + line(workspace.unwrap_or(0)) + 2 * line(block * length))
+        let panel = line(self.size * lanes);
+        let forward = 2 * panel + line(self.length * lanes) + line(lanes);
+        let backward = 2 * panel + 2 * line(self.length * stride);
+        forward.max(backward)
+    }
+
+    /// Where a head of a sequence has its queries (part 0), keys or values in the rows of all.
+    fn start(self, sequence: usize, head: usize, part: usize) -> usize {
+        (sequence * self.length * 3 + part) * self.width() + head * self.size
+    }
+
+    /// Queries, keys and values of a head of a sequence.
+    fn parts(self, qkv: &[f32], sequence: usize, head: usize) -> [Matrix<'_>; 3] {
+        [0, 1, 2].map(|part| {
+            let from = &qkv[self.start(sequence, head, part)..];
+            Matrix::with_stride(from, self.length, self.size, 3 * self.width())
+        })
     }
 
     /// Products over the visible half only, as they are computed: two in the forward pass, five in the backward pass.
@@ -115,19 +135,16 @@ impl Heads {
         self.cost(2.0, 3.0, 1.0)
     }
 
-    /// Cost of the backward pass: reads Q, K, V, the output and its gradient, writes three gradients.
+    /// Cost of the backward pass: reads Q, K, V and the output's gradient, writes three gradients.
     pub fn backward_cost(self) -> Cost {
-        self.cost(5.0, 5.0, 3.0)
+        self.cost(5.0, 4.0, 3.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{
-        gemm::Caches,
-        testing::{self, Random, assert_close},
-    };
+    use crate::kernels::testing::{self, Random, assert_close};
 
     /// Output and gradients by definition, in f64.
     fn reference(h: Heads, qkv: &[f32], dy: &[f32]) -> (Vec<f64>, Vec<f64>) {
@@ -183,6 +200,7 @@ mod tests {
             (1, 13, 3, 8),
             (2, 73, 2, 16),
             (1, 150, 1, 33),
+            (1, 300, 1, 20),
         ];
         for isa in testing::isas() {
             for (sequences, length, heads, size) in shapes {
@@ -202,7 +220,6 @@ mod tests {
                     (vec![f32::NAN; dy.len()], vec![f32::NAN; h.rows() * heads]);
                 attention(
                     isa,
-                    Caches::default(),
                     Teams::share_heads(&Solo),
                     h,
                     &qkv,
@@ -213,11 +230,9 @@ mod tests {
                 let mut grad = vec![f32::NAN; qkv.len()];
                 attention_backward(
                     isa,
-                    Caches::default(),
                     Teams::share_heads(&Solo),
                     h,
                     &qkv,
-                    &out,
                     &log_sums,
                     &dy,
                     &mut grad,

@@ -169,6 +169,15 @@ impl<'a> MatrixMut<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.data, self.rows * self.columns) }
     }
 
+    /// The first `rows` rows.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub(crate) fn first_rows(&mut self, rows: usize) -> MatrixMut<'_> {
+        assert!(rows <= self.rows, "{rows} rows of {}", self.rows);
+        MatrixMut { rows, ..*self }
+    }
+
     /// The same matrix for a shorter time.
     pub(crate) fn reborrow(&mut self) -> MatrixMut<'_> {
         MatrixMut { ..*self }

@@ -21,6 +21,7 @@ mod ahead;
 mod batched;
 mod block;
 mod blocking;
+mod direct;
 mod epilogue;
 mod gemv;
 mod matrix;
@@ -34,6 +35,7 @@ mod tile;
 
 pub use batched::{Product, batched};
 pub use blocking::{Blocking, Caches};
+pub(crate) use direct::{Direct, tile_rows};
 pub use epilogue::Epilogue;
 pub use gemv::gemv;
 pub use matrix::{Matrix, MatrixMut};

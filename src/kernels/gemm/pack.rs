@@ -228,8 +228,12 @@ impl PackPanels<'_> {
             let mut step = self.steps.start;
             // A vector may reach past its column into the next ones: columns ascend and row groups descend, so that what it
             // spoils there is written afterwards. The last columns go one by one, so nothing past the panel is touched.
-            let blocks_end =
-                (self.steps.end).saturating_sub(S::LANES + S::LANES.div_ceil(width) + 1);
+            let beyond = if width.is_multiple_of(S::LANES) {
+                0
+            } else {
+                S::LANES.div_ceil(width) + 1
+            };
+            let blocks_end = (self.steps.end + 1).saturating_sub(S::LANES + beyond);
             while step < blocks_end {
                 for group in (0..width.div_ceil(S::LANES)).rev() {
                     let row = group * S::LANES;

@@ -126,6 +126,15 @@ pub(crate) unsafe fn multiply_edge<S: Simd, const ROWS: usize, const VECTORS: us
     s: S,
     tile: &Tile,
 ) {
+    if VECTORS == 1 && tile.columns == S::LANES && tile.a_step == 1 {
+        // A whole vector, such as the last third of a head of 48.
+        tile.prefetch();
+        // SAFETY: passed on.
+        return unsafe {
+            let strides = (tile.a_line, 1, tile.b_step);
+            write_tile(s, tile, products::<S, ROWS, VECTORS, 4>(s, tile, strides));
+        };
+    }
     let mut sums = [[s.splat(0.0); VECTORS]; ROWS];
     let full = VECTORS - 1;
     let (mut a, mut b) = (tile.a, tile.b);

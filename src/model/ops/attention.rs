@@ -37,7 +37,6 @@ pub fn forward(
 ) {
     attention::attention(
         compute.isa,
-        compute.caches,
         teams(compute),
         heads,
         qkv,
@@ -56,7 +55,6 @@ pub fn backward(
     compute: &Compute<'_>,
     heads: Heads,
     qkv: &[f32],
-    out: &[f32],
     log_sums: &[f32],
     dout: &[f32],
     dqkv: &mut [f32],
@@ -64,11 +62,9 @@ pub fn backward(
 ) {
     attention::attention_backward(
         compute.isa,
-        compute.caches,
         teams(compute),
         heads,
         qkv,
-        out,
         log_sums,
         dout,
         dqkv,
@@ -102,13 +98,12 @@ mod tests {
                 forward(compute, heads, qkv, &mut out, &mut log_sums, &mut scratch);
                 (out, log_sums, scratch)
             };
-            let (out, log_sums, mut scratch) = run(&qkv);
+            let (_, log_sums, mut scratch) = run(&qkv);
             let mut dqkv = vec![f32::NAN; qkv.len()];
             backward(
                 compute,
                 heads,
                 &qkv,
-                &out,
                 &log_sums,
                 &dy,
                 &mut dqkv,

@@ -204,7 +204,8 @@ impl Simd for Avx512 {
             match (tile.a_step, tile.rows) {
                 (1, 12) => tiles::of_12_rows(self, tile),
                 (1, _) => tiles::of_14_rows(self, tile),
-                _ => tiles::of_columns(self, tile),
+                (_, 12) => tiles::of_12_columns(self, tile),
+                _ => tiles::of_14_columns(self, tile),
             }
         }
     }

@@ -86,9 +86,9 @@ macro_rules! panel_step {
     };
 }
 
-/// One step of K from columns of A, side by side, and lines of B. Steps are far apart: they are fetched to L1 eight steps before, and to L2
-/// a panel before.
-macro_rules! columns_step {
+/// One step of K from twelve columns of A, side by side, and lines of B. Steps are far apart: they are fetched to L1 eight steps before, and
+/// to L2 a panel before.
+macro_rules! step_of_12_columns {
     () => {
         concat!(
             "vmovups zmm0, [{b}]\n",
@@ -98,6 +98,7 @@ macro_rules! columns_step {
             "prefetcht0 [{b} + 8*{b_step}]\n",
             "prefetcht0 [{b} + 8*{b_step} + 64]\n",
             "prefetcht1 [{a} + 108]\n",
+            "add {b}, {b_step}\n",
             broadcast!(in_panel!(0, 0), 4, 5),
             embedded!(in_panel!(0, 1), 6, 7),
             broadcast!(in_panel!(0, 2), 8, 9),
@@ -110,10 +111,33 @@ macro_rules! columns_step {
             embedded!(in_panel!(0, 9), 22, 23),
             broadcast!(in_panel!(0, 10), 24, 25),
             embedded!(in_panel!(0, 11), 26, 27),
+        )
+    };
+}
+
+/// The same with two columns more.
+macro_rules! step_of_14_columns {
+    () => {
+        concat!(
+            step_of_12_columns!(),
             broadcast!(in_panel!(0, 12), 28, 29),
             embedded!(in_panel!(0, 13), 30, 31),
+        )
+    };
+}
+
+/// Four steps, and one.
+macro_rules! turn_of_columns {
+    ($step:ident) => {
+        concat!(
+            $step!(),
             "add {a}, {a_step}\n",
-            "add {b}, {b_step}\n",
+            $step!(),
+            "add {a}, {a_step}\n",
+            $step!(),
+            "add {a}, {a_step}\n",
+            $step!(),
+            "add {a}, {a_step}\n"
         )
     };
 }
@@ -326,7 +350,7 @@ pub(super) unsafe fn of_12_rows(s: Avx512, tile: &Tile) {
 /// # Safety
 /// - `tile` keeps its promises for 14 rows and 2 vectors, and has all of them; its `a_line` is 1.
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
-pub(super) unsafe fn of_columns(s: Avx512, tile: &Tile) {
+pub(super) unsafe fn of_14_columns(s: Avx512, tile: &Tile) {
     tile.prefetch();
     let mut sums = [[_mm512_setzero_ps(); 2]; 14];
     // SAFETY: reads the columns and lines alone, four steps a turn and then one, `depth` in all; registers are declared.
@@ -336,8 +360,35 @@ pub(super) unsafe fn of_columns(s: Avx512, tile: &Tile) {
             sums,
             tile,
             "left_line",
-            concat!(columns_step!(), columns_step!(), columns_step!(), columns_step!()),
-            columns_step!(),
+            turn_of_columns!(step_of_14_columns),
+            concat!(step_of_14_columns!(), "add {a}, {a_step}\n"),
+            left_line = in(reg) tile.ahead.line * size_of::<f32>(),
+            a = inout(reg) tile.a => _,
+            a_step = in(reg) tile.a_step * size_of::<f32>(),
+            b = inout(reg) tile.b => _,
+            b_step = in(reg) tile.b_step * size_of::<f32>(),
+        );
+        write_tile(s, tile, sums);
+    }
+}
+
+/// The same 12 columns wide.
+///
+/// # Safety
+/// - `tile` keeps its promises for 12 rows and 2 vectors, and has all of them; its `a_line` is 1.
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+pub(super) unsafe fn of_12_columns(s: Avx512, tile: &Tile) {
+    tile.prefetch();
+    let mut sums = [[_mm512_setzero_ps(); 2]; 12];
+    // SAFETY: reads the columns and lines alone, four steps a turn and then one, `depth` in all; registers are declared.
+    unsafe {
+        add_steps_of!(
+            12,
+            sums,
+            tile,
+            "left_line",
+            turn_of_columns!(step_of_12_columns),
+            concat!(step_of_12_columns!(), "add {a}, {a_step}\n"),
             left_line = in(reg) tile.ahead.line * size_of::<f32>(),
             a = inout(reg) tile.a => _,
             a_step = in(reg) tile.a_step * size_of::<f32>(),
