@@ -3,7 +3,7 @@
 
 use super::{
     Isa, Solo,
-    attention::{Heads, Teams, attention, attention_backward},
+    attention::{HeadCache, Heads, Teams, attention, attention_backward, decode},
     gemm::{
         Caches, Epilogue, Matrix, MatrixMut, Product, Right, Store, batched, gemv, multiply,
         pack_right, packed_right_len, workspace_len,
@@ -242,6 +242,32 @@ fn attention_stays_inside() {
                 &dy,
                 &mut grad,
                 &mut scratch,
+            );
+        }
+    });
+}
+
+#[test]
+fn decoding_stays_inside() {
+    everywhere(|isa, at| {
+        for (size, context, seen) in [(1, 1, 1), (5, 21, 17), (48, 33, 33), (67, 16, 16)] {
+            let cache = HeadCache { size, context };
+            let mut slices = Slices::new(at, size);
+            let (query, mut out) = (slices.take(size), slices.take(size));
+            let mut keys = slices.take(cache.keys_len());
+            let mut values = slices.take(cache.values_len());
+            let mut scores = slices.take(cache.scores_len());
+            cache.write_key(&mut keys, context - 1, &query);
+            cache.write_value(&mut values, context - 1, &query);
+            decode(
+                isa,
+                cache,
+                seen,
+                &query,
+                &keys,
+                &values,
+                &mut scores,
+                &mut out,
             );
         }
     });

@@ -9,10 +9,11 @@ use super::{
     packed::Linear,
 };
 use crate::kernels::{
-    Isa, Solo,
-    gemm::{Epilogue, Matrix, MatrixMut, gemv, workspace_len},
+    Isa,
+    attention::{HeadCache, decode},
+    gemm::{Epilogue, Matrix, MatrixMut, workspace_len},
     team::{Parts, for_parts},
-    vec::{add, softmax},
+    vec::add,
 };
 
 /// Tokens that are read at once, at most: enough that a weight is read rarely, few enough that their rows stay in the caches.
@@ -34,8 +35,9 @@ pub struct Weights<'a> {
 #[derive(Debug)]
 pub struct KvCache {
     shape: Shape,
-    /// For each layer, keys then values: sequences x context x d each.
+    /// For each layer, keys then values: those of each head of each sequence together.
     entries: Vec<[Vec<f32>; 2]>,
+    head: HeadCache,
     /// Tokens read of each sequence.
     positions: Vec<usize>,
     /// Rows of the buffers below.
@@ -72,10 +74,17 @@ impl KvCache {
         let rows = (MOST_SCORES / (shape.heads * shape.context)).clamp(1, MOST_ROWS);
         let products = [(3 * d, d), (d, d), (f, d), (d, f), (v, d)];
         let workspace = products.map(|(n, k)| workspace_len(isa, rows.max(sequences), n, k, true));
-        let entry = || vec![0.0; sequences * shape.context * d];
+        let head = HeadCache {
+            size: d / shape.heads,
+            context: shape.context,
+        };
+        let entry = || {
+            [head.keys_len(), head.values_len()].map(|len| vec![0.0; sequences * shape.heads * len])
+        };
         KvCache {
             shape: *shape,
-            entries: (0..shape.layers).map(|_| [entry(), entry()]).collect(),
+            entries: (0..shape.layers).map(|_| entry()).collect(),
+            head,
             positions: vec![0; sequences],
             rows,
             stream: vec![0.0; rows * d],
@@ -84,7 +93,7 @@ impl KvCache {
             statistics: vec![0.0; rows * 2],
             qkv: vec![0.0; rows * 3 * d],
             mixed: vec![0.0; rows * d],
-            scores: vec![0.0; rows * shape.heads * shape.context],
+            scores: vec![0.0; rows * shape.heads * head.scores_len()],
             hidden: vec![0.0; rows * f],
             slopes: vec![0.0; rows * f],
             workspace: vec![0.0; workspace.into_iter().max().unwrap_or(0)],
@@ -228,12 +237,7 @@ impl KvCache {
             &mut self.qkv[..count * 3 * d],
             &mut self.workspace,
         );
-        let [keys, values] = &mut self.entries[index];
-        for (row, qkv) in rows.iter().zip(self.qkv.chunks_exact(3 * d)) {
-            let place = (row.sequence * self.shape.context + row.position) * d;
-            keys[place..][..d].copy_from_slice(&qkv[d..2 * d]);
-            values[place..][..d].copy_from_slice(&qkv[2 * d..]);
-        }
+        self.keep(index, rows);
         self.mix(compute, index, rows);
         linear::forward(
             compute,
@@ -250,33 +254,46 @@ impl KvCache {
         std::mem::swap(&mut self.stream, &mut self.next);
     }
 
+    /// Writes the keys and values of `rows` to the cache of a layer.
+    fn keep(&mut self, layer: usize, rows: &[Row]) {
+        let (d, head, heads) = (self.shape.d_model, self.head, self.shape.heads);
+        let [keys, values] = &mut self.entries[layer];
+        for (row, qkv) in rows.iter().zip(self.qkv.chunks_exact(3 * d)) {
+            let [new_keys, new_values] = [&qkv[d..2 * d], &qkv[2 * d..]];
+            let keys = keys.chunks_exact_mut(head.keys_len());
+            let of_sequence = keys.skip(row.sequence * heads);
+            for (keys, key) in of_sequence.zip(new_keys.chunks_exact(head.size)) {
+                head.write_key(keys, row.position, key);
+            }
+            let values = values.chunks_exact_mut(head.values_len());
+            let of_sequence = values.skip(row.sequence * heads);
+            for (values, value) in of_sequence.zip(new_values.chunks_exact(head.size)) {
+                head.write_value(values, row.position, value);
+            }
+        }
+    }
+
     /// For each row and head, the values seen so far, mixed by the scores of their keys. A task is one head of one row.
     fn mix(&mut self, compute: &Compute<'_>, layer: usize, rows: &[Row]) {
-        let Shape {
-            d_model: d,
-            heads,
-            context,
-            ..
-        } = self.shape;
-        let (size, tasks) = (d / heads, rows.len() * heads);
-        let scale = 1.0 / (size as f32).sqrt();
+        let (d, heads, head) = (self.shape.d_model, self.shape.heads, self.head);
+        let tasks = rows.len() * heads;
         let ([keys, values], qkv, isa) = (&self.entries[layer], &self.qkv, compute.isa);
         let parts = [
-            Parts::new(&mut self.mixed[..tasks * size], size),
-            Parts::new(&mut self.scores[..tasks * context], context),
+            Parts::new(&mut self.mixed[..tasks * head.size], head.size),
+            Parts::new(
+                &mut self.scores[..tasks * head.scores_len()],
+                head.scores_len(),
+            ),
         ];
         for_parts(compute.team, parts, |task, [mixed, scores]| {
-            let (index, column) = (task / heads, task % heads * size);
-            let (row, query) = (rows[index], &qkv[index * 3 * d + column..][..size]);
+            let (row, column) = (task / heads, task % heads * head.size);
+            let query = &qkv[row * 3 * d + column..][..head.size];
+            let row = rows[row];
+            let of_head = row.sequence * heads + task % heads;
+            let keys = &keys[of_head * head.keys_len()..][..head.keys_len()];
+            let values = &values[of_head * head.values_len()..][..head.values_len()];
             let seen = row.position + 1;
-            let scores = &mut scores[..seen];
-            let start = row.sequence * context * d + column;
-            let of_head = |cache| Matrix::with_stride(cache, seen, size, d);
-            let (keys, values) = (of_head(&keys[start..]), of_head(&values[start..]));
-            gemv(isa, &Solo, query, keys.transposed(), &[], scores);
-            scores.iter_mut().for_each(|score| *score *= scale);
-            softmax(isa, scores);
-            gemv(isa, &Solo, scores, values, &[], mixed);
+            decode(isa, head, seen, query, keys, values, scores, mixed);
         });
     }
 

@@ -19,9 +19,10 @@ pub fn causal_softmax(isa: Isa, x: &mut [f32], visible: usize, scale: f32) -> f3
     isa.run(Softmax { x: seen, scale })
 }
 
-struct Softmax<'a> {
-    x: &'a mut [f32],
-    scale: f32,
+/// `x = softmax(scale * x)`; gives the logarithm of the sum of exponentials.
+pub(crate) struct Softmax<'a> {
+    pub(crate) x: &'a mut [f32],
+    pub(crate) scale: f32,
 }
 
 impl Op for Softmax<'_> {
