@@ -170,7 +170,13 @@ fn features(one: &Run, other: &Run) -> (String, String) {
             format!("has {}", names.join(" "))
         }
     };
-    (only(one, other), only(other, one))
+    let mut both = [only(one, other), only(other, one)];
+    if both.iter().any(|side| !side.is_empty()) {
+        for side in both.iter_mut().filter(|side| side.is_empty()) {
+            "nothing more".clone_into(side);
+        }
+    }
+    both.into()
 }
 
 /// Rounded: a guest's memory varies by some pages from start to start.

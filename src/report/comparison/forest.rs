@@ -52,8 +52,8 @@ pub(super) fn draw(against: &Against, margin: f64, narrow: bool) -> Option<Svg> 
         narrow,
         left: if narrow { 6.0 } else { 420.0 },
         right: if narrow { 330.0 } else { 820.0 },
-        // Twice the margin at least, twice the value at most: beyond, intervals run into the border.
-        reach: (reach * 1.08).clamp((1.0 + 2.0 * margin).ln(), 2f64.ln()),
+        // Twice the margin at least, a sixteenfold at most: beyond, intervals run into the border.
+        reach: (reach * 1.08).clamp((1.0 + 2.0 * margin).ln(), 16f64.ln()),
     };
     let bottom = HEAD + frame.row() * rows.len() as f64;
     let canvas = Canvas::new(frame.width, bottom + FOOT);
@@ -80,14 +80,7 @@ fn axis(canvas: &Canvas, frame: &Frame, margin: f64, bottom: f64) {
         Ink::Quiet,
         0.28,
     );
-    let most = frame.reach.exp() - 1.0;
-    let step = [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5]
-        .into_iter()
-        .find(|step| most / step <= if frame.narrow { 2.2 } else { 4.2 })
-        .unwrap_or(1.0);
-    let count = (most / step).floor() as i32;
-    for index in -count..=count {
-        let gain = 1.0 + step * f64::from(index.abs());
+    for (index, label, gain) in ticks(frame) {
         let x = frame.at(if index < 0 { 1.0 / gain } else { gain });
         let stroke = if index == 0 {
             Stroke::solid(Ink::Soft, 1.2)
@@ -95,14 +88,6 @@ fn axis(canvas: &Canvas, frame: &Frame, margin: f64, bottom: f64) {
             Stroke::solid(Ink::Line, 1.0)
         };
         canvas.line(&[(x, HEAD - 4.0), (x, bottom + 4.0)], stroke);
-        let label = match index {
-            0 => "same".to_owned(),
-            _ => format!(
-                "{:.*} %",
-                usize::from(step < 0.01),
-                step * 100.0 * f64::from(index.abs())
-            ),
-        };
         // Half of the longest label: none may leave the picture.
         const HALF: f64 = 20.0;
         let align = if x + HALF > frame.width {
@@ -122,6 +107,37 @@ fn axis(canvas: &Canvas, frame: &Frame, margin: f64, bottom: f64) {
         "better by \u{2192}",
         look.align(Align::End),
     );
+}
+
+/// The lines of the axis: number from the middle, what it says, and the gain there. In per cent up to twice as much, in doublings beyond.
+fn ticks(frame: &Frame) -> Vec<(i32, String, f64)> {
+    let most = frame.reach.exp();
+    let doublings = most > 2.2;
+    let step = [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5]
+        .into_iter()
+        .find(|step| (most - 1.0) / step <= if frame.narrow { 2.2 } else { 4.2 })
+        .unwrap_or(1.0);
+    let count = if doublings {
+        most.log2()
+    } else {
+        (most - 1.0) / step
+    };
+    let tick = |index: i32| {
+        let steps = f64::from(index.abs());
+        let gain = if doublings {
+            steps.exp2()
+        } else {
+            1.0 + step * steps
+        };
+        let label = match index {
+            0 => "same".to_owned(),
+            _ if doublings => format!("{gain} \u{d7}"),
+            _ => format!("{:.*} %", usize::from(step < 0.01), step * 100.0 * steps),
+        };
+        (index, label, gain)
+    };
+    let count = count.floor() as i32;
+    (-count..=count).map(tick).collect()
 }
 
 /// The colour of a verdict.
@@ -178,10 +194,11 @@ fn line(canvas: &Canvas, frame: &Frame, row: &Row, top: f64) {
     });
 }
 
-/// `-5.1 %`.
+/// `-5.1 %`, or `2.6 x` where a value has at least doubled.
 fn short(row: &Row) -> String {
     let ratio = row.change.as_ref().map(|change| change.ratio.estimate);
-    ratio.map_or(String::new(), |ratio| {
-        format!("{:+.1} %", (ratio - 1.0) * 100.0)
+    ratio.map_or(String::new(), |ratio| match ratio {
+        2.0.. => format!("{ratio:.1} \u{d7}"),
+        _ => format!("{:+.1} %", (ratio - 1.0) * 100.0),
     })
 }

@@ -11,6 +11,9 @@ use crate::report::values::{capital, many, parts, quantity, sentence};
 /// Failures named beside the verdict.
 const FAILURES: usize = 5;
 
+/// Differences listed.
+const DIFFERENCES: usize = 40;
+
 /// Rows of a table; run.json has all.
 const MOST: usize = 1_500;
 
@@ -42,15 +45,29 @@ impl Comparison {
         let id = format!("c{index}");
         html! {
             h2 id=(id) { bdi { (clean(&against.name)) } small { (clean(&against.about)) } }
-            @for difference in against.forbidden() {
-                p.caution { b { "Not the same " (clean(&difference.what)) ": " } (clean(&difference.baseline)) " and " (clean(&difference.candidate)) }
-            }
+            (caution(against))
             div.grid {
                 (verdict(self, against))
-                (differences(against))
                 (picture(self, against, &id))
+                (differences(against))
                 (table(against, Role::Result, "Results"))
                 (table(against, Role::Detail, "Details"))
+            }
+        }
+    }
+}
+
+/// What makes the numbers those of two machines, in one sentence.
+fn caution(against: &Against) -> Markup {
+    let what: Vec<String> = (against.forbidden())
+        .map(|difference| clean(&difference.what))
+        .collect();
+    html! {
+        @if !what.is_empty() {
+            p.caution {
+                b { "Not to be compared: " }
+                "the " (what.join(", ")) (if what.len() == 1 { " is" } else { " are" }) " not the same, so that no number here tells one \
+                 program from the other."
             }
         }
     }
@@ -62,7 +79,7 @@ fn verdict(comparison: &Comparison, against: &Against) -> Markup {
     let failures: Vec<&Row> = against.results().filter(|row| row.fails).collect();
     let settled = results - against.count(Verdict::Inconclusive);
     html! {
-        section.card.seven {
+        section.card {
             p.lab { "Verdict on " (many(results, "result")) }
             p.big { (capital(&headline(against))) }
             @if let Some(gate) = comparison.question.gate {
@@ -79,21 +96,28 @@ fn verdict(comparison: &Comparison, against: &Against) -> Markup {
                 p.sub { "What is inconclusive needs more runs of each side, in turn: measure one, then the other, then again." }
             }
             @if against.unmatched > 0 { p.sub { (many(against.unmatched, "number")) " of one side without a partner on the other." } }
+            @if against.differences.is_empty() {
+                p.sub { "Nothing else differs: the same machine, microcode, settings, configuration and program." }
+            }
         }
     }
 }
 
 fn differences(against: &Against) -> Markup {
     html! {
-        section.card.five {
-            p.lab { "What differs" }
-            @if against.differences.is_empty() {
-                p.sub { "Nothing: the same machine, microcode, settings, configuration and program." }
-            } @else {
-                dl.notes { @for difference in against.differences.iter().take(40) {
-                    dt { (capital(&clean(&difference.what))) @if difference.weight == Weight::Forbids { span.soft { " (forbids)" } } }
-                    dd { (clean(&difference.baseline)) " \u{2192} " (clean(&difference.candidate)) }
+        @if !against.differences.is_empty() {
+            section.card {
+                h3 { "What differs" }
+                div.wrap { table.stack {
+                    thead { tr { th { "what" } th { "baseline" } th { "candidate" } th { "" } } }
+                    tbody { @for difference in against.differences.iter().take(DIFFERENCES) { tr {
+                        td { b { (capital(&clean(&difference.what))) } }
+                        td.long { (clean(&difference.baseline)) }
+                        td.long { (clean(&difference.candidate)) }
+                        td.soft { @if difference.weight == Weight::Forbids { "forbids a comparison" } }
+                    } } }
                 } }
+                @if against.differences.len() > DIFFERENCES { p.sub { (many(against.differences.len() - DIFFERENCES, "more difference")) "." } }
             }
         }
     }
