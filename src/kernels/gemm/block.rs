@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::{
     ahead::{Ahead, Coming},
     epilogue::{Place, SharedEpilogue},
+    heights::tile_rows,
     source::{Lines, Panels},
     tile::{EdgeTile, PanelTile, StridedTile, Tile},
 };
@@ -26,8 +27,8 @@ unsafe impl Sync for Target {}
 
 /// A block of C: `rows` x `columns`, both starting at a tile's edge.
 pub(crate) struct Block<'a> {
-    /// Rows of a tile: as many as a panel of A has, or as tiles read where they lie.
-    pub(crate) height: usize,
+    /// Rows of a tile: as many as a panel of A has, or those that tiles read where they lie.
+    pub(crate) heights: &'a [usize],
     /// The whole of A.
     pub(crate) a: Lines<'a>,
     /// Rows of A that a task packs at once, where it packs them.
@@ -59,7 +60,7 @@ impl Op for Block<'_> {
 
     #[inline(always)]
     fn eval<S: Simd>(mut self, s: S) {
-        let (tile_rows, tile_columns) = (self.height, S::TILE_VECTORS * S::LANES);
+        let tile_columns = S::TILE_VECTORS * S::LANES;
         let group = match self.a.ready() {
             Some(_) => self.rows.len().max(1),
             None => self.group,
@@ -84,9 +85,11 @@ impl Op for Block<'_> {
             // every panel of A.
             for first in self.rows.clone().step_by(group) {
                 let rows = first..self.rows.end.min(first + group);
-                let left = self.a.panels(s, tile_rows, rows.clone(), steps.clone());
+                let left = self
+                    .a
+                    .panels(s, self.heights[0], rows.clone(), steps.clone());
                 let slice = Slice {
-                    height: tile_rows,
+                    heights: self.heights,
                     left: &left,
                     right: &right,
                     steps: steps.clone(),
@@ -96,11 +99,10 @@ impl Op for Block<'_> {
                         ..self.result
                     },
                 };
-                for row in rows.clone().step_by(tile_rows) {
-                    let next = row + tile_rows;
-                    let next = (next < rows.end).then(|| left.ahead(next, from, depth));
-                    let height = tile_rows.min(rows.end - row);
-                    slice.tiles(s, row..row + height, columns.clone(), next, &mut coming);
+                for tile in tile_rows(self.heights, rows.len()) {
+                    let tile = first + tile.start..first + tile.end;
+                    let next = (tile.end < rows.end).then(|| left.ahead(tile.end, from, depth));
+                    slice.tiles(s, tile, columns.clone(), next, &mut coming);
                 }
             }
             from += depth;
@@ -113,7 +115,7 @@ impl Op for Block<'_> {
 
 /// A slice of K of a block.
 struct Slice<'a> {
-    height: usize,
+    heights: &'a [usize],
     left: &'a Panels<'a>,
     right: &'a Panels<'a>,
     steps: Range<usize>,
@@ -133,7 +135,7 @@ impl Slice<'_> {
         next: Option<(*const f32, usize)>,
         coming: &mut Coming,
     ) {
-        let (tile_rows, tile_columns) = (self.height, S::TILE_VECTORS * S::LANES);
+        let tile_columns = S::TILE_VECTORS * S::LANES;
         let (row, rows) = (rows.start, rows.len());
         let (from, depth) = (self.steps.start, self.steps.len());
         let (a, a_line, a_step) = self.left.at(row, rows, from, depth);
@@ -182,7 +184,8 @@ impl Slice<'_> {
                     ahead,
                 };
                 // A little of a panel's padding costs less than a tile of an odd shape.
-                let full = (rows == tile_rows || packed[0] && 2 * rows > tile_rows)
+                let full = (self.heights.contains(&rows)
+                    || packed[0] && 2 * rows > self.heights[0])
                     && (columns == tile_columns || packed[1] && columns + S::LANES > tile_columns);
                 if !full {
                     s.run(EdgeTile::new(&tile));

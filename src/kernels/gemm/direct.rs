@@ -1,10 +1,9 @@
 //! A product whose operands lie in a near cache, by the calling thread: nothing is packed, planned or shared out.
 #![allow(unsafe_code, reason = "tiles work on pointers")]
 
-use std::ops::Range;
-
 use super::{
     ahead::Ahead,
+    heights::tile_rows,
     matrix::{Matrix, MatrixMut},
     multiply::Store,
     tile::{EdgeTile, StridedTile, Tile},
@@ -82,26 +81,6 @@ impl Op for Direct<'_> {
     }
 }
 
-/// The rows of each tile of a matrix of `rows` rows, in tiles of the first and the last of `heights`: as many of the last as leave
-/// the smallest edge.
-pub(crate) fn tile_rows(
-    heights: &[usize],
-    rows: usize,
-) -> impl Iterator<Item = Range<usize>> + use<> {
-    let (tall, low) = (heights[0], heights[heights.len() - 1]);
-    let mut lows = (0..=(rows / low).min(tall))
-        .min_by_key(|lows| ((rows - lows * low) % tall, *lows))
-        .unwrap_or(0);
-    let mut start = 0;
-    std::iter::from_fn(move || {
-        let height = if lows > 0 { low } else { tall };
-        lows = lows.saturating_sub(1);
-        let tile = start..(start + height).min(rows);
-        start = tile.end;
-        (!tile.is_empty()).then_some(tile)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,26 +88,6 @@ mod tests {
         gemm::reference,
         testing::{self, Random, assert_close},
     };
-
-    #[test]
-    fn tiles_leave_the_smallest_edge() {
-        let heights =
-            |rows| -> Vec<usize> { tile_rows(&[14, 12], rows).map(|tile| tile.len()).collect() };
-        assert!(heights(0).is_empty());
-        assert_eq!(heights(5), [5]);
-        assert_eq!(heights(48), [12; 4]);
-        assert_eq!(heights(30), [14, 14, 2]);
-        for rows in 0..300 {
-            let tiles: Vec<_> = tile_rows(&[14, 12], rows).collect();
-            assert!(tiles.windows(2).all(|pair| pair[0].end == pair[1].start));
-            assert_eq!(tiles.last().map_or(0, |tile| tile.end), rows);
-        }
-        assert_eq!(
-            tile_rows(&[6], 64).map(|tile| tile.len()).max(),
-            Some(6),
-            "one height"
-        );
-    }
 
     #[test]
     fn agrees_with_the_definition_and_writes_nothing_else() {

@@ -106,7 +106,8 @@ pub fn multiply(
     let (height, width) = isa.gemm_tile();
     let (left, rest) = workspace.split_at_mut(left_len(m, k, height));
     let in_place = rows_in_place(isa, caches, a, n.div_ceil(width));
-    let height = in_place.unwrap_or(height);
+    let heights = in_place.unwrap_or(std::slice::from_ref(&height));
+    let height = heights[0];
     let size = Product {
         m,
         n,
@@ -152,7 +153,7 @@ pub fn multiply(
             next
         };
         isa.run(Block {
-            height,
+            heights,
             after: after..(after + blocking.columns).min(n),
             a: a.lines(worker),
             group,

@@ -7,7 +7,7 @@ use crate::kernels::{Isa, Team};
 /// Bytes after which the sets of an L1 repeat: true of every L1 with 64 sets, which is every one since Nehalem and Zen.
 const SET_PERIOD: usize = 4096;
 
-/// Rows of a tile that reads the rows of A where they lie, or nothing if they are better packed. `readers` panels of B read each.
+/// The heights of tiles that read the rows of A where they lie, or nothing if these are better packed. `readers` panels of B read each.
 ///
 /// Rows whose steps lie side by side are read like a panel, a cache line of each at a time: packing them took a tenth of a
 /// product with K = 384, at 64 x 64 x 64 a third. They are packed only where those of every tile compete for the same sets of L1:
@@ -21,7 +21,7 @@ pub(crate) fn rows_in_place(
     caches: Caches,
     rows: Matrix<'_>,
     readers: usize,
-) -> Option<usize> {
+) -> Option<&'static [usize]> {
     let places = |stride: usize| {
         let bytes = size_of::<f32>() * stride;
         SET_PERIOD >> bytes.trailing_zeros().min(SET_PERIOD.trailing_zeros())
@@ -31,24 +31,16 @@ pub(crate) fn rows_in_place(
     } else if rows.column_stride == 1 {
         let places = places(rows.row_stride);
         let ways = caches.l1 / SET_PERIOD;
-        (isa.gemm_rows_in_place().iter().copied())
-            .filter(|height| height.div_ceil(places) <= ways)
-            .min_by_key(|height| cost(rows.rows, *height))
+        let heights = isa.gemm_rows_in_place();
+        let fits = |height: &usize| height.div_ceil(places) <= ways;
+        heights.iter().position(fits).map(|at| &heights[at..])
     } else {
         let (height, _) = isa.gemm_tile();
         let quick = readers <= 1
             || bytes_of(rows) <= caches.l1 / 2
             || (4 * height >= 3 * LINE && places(rows.column_stride) >= PLACES_OF_STEPS);
-        (rows.row_stride == 1 && quick).then_some(height)
+        (rows.row_stride == 1 && quick).then_some(isa.gemm_rows_in_place())
     }
-}
-
-/// Time that so many rows take in tiles of `height`, in rows: a tile more costs about one, and the tiles of an edge, 8, 4, 2 and 1 high,
-/// as long as 4 at least, for they wait for B.
-fn cost(rows: usize, height: usize) -> usize {
-    let edge = rows % height;
-    let low = [8, 4, 2, 1].into_iter().filter(|piece| edge & piece != 0);
-    rows / height * (height + 1) + low.map(|piece| piece.max(4) + 1).sum::<usize>()
 }
 
 /// Sets of L1 over which the steps of a transposed A must be spread.
@@ -179,7 +171,7 @@ mod tests {
     use super::*;
     use crate::kernels::testing;
 
-    fn rows_at_stride(rows: usize, stride: usize, l1: usize) -> Vec<Option<usize>> {
+    fn rows_at_stride(rows: usize, stride: usize, l1: usize) -> Vec<Option<&'static [usize]>> {
         let data = vec![0.0; rows * stride];
         let rows = Matrix::with_stride(&data, rows, 16, stride);
         let caches = Caches {
@@ -195,12 +187,12 @@ mod tests {
     #[test]
     fn rows_that_compete_for_sets_of_l1_are_packed() {
         for (stride, l1, height) in [
-            (384, 32 << 10, Some(14)),
-            (1536, 32 << 10, Some(14)),
-            (16_000, 32 << 10, Some(14)),
+            (384, 32 << 10, Some(&[14, 12][..])),
+            (1536, 32 << 10, Some(&[14, 12][..])),
+            (16_000, 32 << 10, Some(&[14, 12][..])),
             (1024, 32 << 10, None),
             (4096, 32 << 10, None),
-            (1024, 48 << 10, Some(12)),
+            (1024, 48 << 10, Some(&[12][..])),
         ] {
             for found in rows_at_stride(28, stride, l1) {
                 assert_eq!(found, height, "{stride} in {l1}");
@@ -217,14 +209,6 @@ mod tests {
     }
 
     #[test]
-    fn tiles_are_as_high_as_leaves_the_cheaper_edge() {
-        assert!(cost(128, 12) < cost(128, 14) && cost(16, 12) < cost(16, 14));
-        assert!(cost(256, 14) < cost(256, 12) && cost(4096, 14) < cost(4096, 12));
-        assert_eq!(cost(28, 14), 30);
-        assert_eq!(cost(13, 12), 13 + 5);
-    }
-
-    #[test]
     fn steps_that_compete_for_sets_of_l1_are_packed() {
         for isa in testing::isas() {
             let stays = |stride: usize| {
@@ -233,7 +217,7 @@ mod tests {
                 rows_in_place(isa, Caches::default(), steps.transposed(), 100)
             };
             let (height, _) = isa.gemm_tile();
-            let high = (height >= 12).then_some(height);
+            let high = (height >= 12).then_some(isa.gemm_rows_in_place());
             for stride in [384, 1152, 16_000, 256] {
                 assert_eq!(stays(stride), high, "{stride}");
             }
