@@ -18,10 +18,12 @@ use mpi::traits::{Communicator, CommunicatorCollectives, Root};
 
 use super::Ranks;
 
-/// Looks at a request before the thread sleeps between them: what is short is done at once. It never yields instead: to a thread that
-/// computes on the same CPU that gives a whole turn of the scheduler, milliseconds, while who has slept is woken at once. Sums of 3 MB beside
-/// such a thread took 24 ms with yields and 5 without.
-const LOOKS: usize = 20;
+/// Looks at a request before the thread sleeps between them: a message of a few bytes, which everybody waits for, is back by then, and a
+/// piece of a long one takes the time of the kernels. It never yields instead: to a thread that computes on the same CPU that gives a whole
+/// turn of the scheduler, milliseconds, while who has slept is woken at once. Sums of 3 MB beside such a thread took 24 ms with yields and
+/// 5 without.
+const LOOKS: usize = 500;
+const LOOKS_OF_PIECES: usize = 20;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_micros(50);
@@ -85,14 +87,14 @@ impl Mpi {
     }
 }
 
-/// Until it is done.
-fn wait<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) {
+/// Until it is done; with sleeps after so many looks.
+fn wait<'a, D: ?Sized, S: Scope<'a>>(looks: usize, mut request: Request<'a, D, S>) {
     for look in 0.. {
         match request.test() {
             Ok(_) => return,
             Err(pending) => request = pending,
         }
-        if look >= LOOKS {
+        if look >= looks {
             sleep(PAUSE);
         }
     }
@@ -101,33 +103,54 @@ fn wait<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) {
 /// Gives every rank its block of each piece of `own`, and receives those of all.
 fn trade(world: &SimpleCommunicator, own: &[f32], blocks: &mut [f32]) {
     let piece = PIECE * world.size() as usize;
+    let looks = looks(own.len(), piece);
     scope(|scope| {
         let pieces = zip(own.chunks(piece), blocks.chunks_mut(piece));
-        in_flight(pieces.map(|(own, blocks)| world.immediate_all_to_all_into(scope, own, blocks)));
+        in_flight(
+            looks,
+            pieces.map(|(own, blocks)| world.immediate_all_to_all_into(scope, own, blocks)),
+        );
     });
 }
 
 /// Gives all ranks the first block of each piece of `own`, and receives theirs.
 fn share_out(world: &SimpleCommunicator, own: &[f32], all: &mut [f32]) {
     let size = world.size() as usize;
+    let looks = looks(own.len(), PIECE * size);
     scope(|scope| {
         let pieces = zip(own.chunks(PIECE * size), all.chunks_mut(PIECE * size));
-        in_flight(pieces.map(|(own, all)| {
-            world.immediate_all_gather_into(scope, &own[..own.len() / size], all)
-        }));
+        in_flight(
+            looks,
+            pieces.map(|(own, all)| {
+                world.immediate_all_gather_into(scope, &own[..own.len() / size], all)
+            }),
+        );
     });
 }
 
 /// Starts some requests and the others as these are done, in their order.
-fn in_flight<'a, D: ?Sized + 'a, S: Scope<'a>>(requests: impl Iterator<Item = Request<'a, D, S>>) {
+fn in_flight<'a, D: ?Sized + 'a, S: Scope<'a>>(
+    looks: usize,
+    requests: impl Iterator<Item = Request<'a, D, S>>,
+) {
     let mut flying = VecDeque::with_capacity(FLIGHT);
     for request in requests {
         if flying.len() == FLIGHT {
-            flying.pop_front().into_iter().for_each(wait);
+            let oldest = flying.pop_front();
+            oldest.into_iter().for_each(|oldest| wait(looks, oldest));
         }
         flying.push_back(request);
     }
-    flying.into_iter().for_each(wait);
+    flying.into_iter().for_each(|oldest| wait(looks, oldest));
+}
+
+/// How often to look for each part of a message that is so long, in values.
+fn looks(message: usize, piece: usize) -> usize {
+    if message > piece {
+        LOOKS_OF_PIECES
+    } else {
+        LOOKS
+    }
 }
 
 /// Adds all blocks of each piece to its first, in the order of the ranks, whatever a library would add first.
@@ -158,6 +181,7 @@ impl Ranks for Mpi {
         let mut lengths = vec![0_i32; self.size()];
         scope(|scope| {
             wait(
+                LOOKS,
                 self.world
                     .immediate_all_gather_into(scope, &own, &mut lengths[..]),
             )
@@ -171,6 +195,7 @@ impl Ranks for Mpi {
             let mut parts = PartitionMut::new(&mut all[..], &lengths[..], &starts[..]);
             scope(|scope| {
                 wait(
+                    LOOKS,
                     self.world
                         .immediate_all_gather_varcount_into(scope, bytes, &mut parts),
                 )
@@ -235,6 +260,6 @@ impl Ranks for Mpi {
 
     fn spread(&mut self, values: &mut [f32]) {
         let first = self.world.process_at_rank(0);
-        scope(|scope| wait(first.immediate_broadcast_into(scope, values)));
+        scope(|scope| wait(LOOKS, first.immediate_broadcast_into(scope, values)));
     }
 }
