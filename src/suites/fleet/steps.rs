@@ -258,7 +258,7 @@ impl Found<'_> {
         };
         let share = sequences as f64 / ranks as f64;
         let ideal = work(&self.plan, pace, share, ranks, 1.0);
-        let overlap = ideal.overlap_of(ranks, &network, summing, waiting);
+        let overlap = ideal.overlap_of(ranks, &network, waiting);
         match overlap {
             Some(overlap) => {
                 let how = "of the communication that backward could hide by the schedule of buckets, the part that it did";
