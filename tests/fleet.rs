@@ -1,12 +1,11 @@
 //! Runs that `mpirun` starts as several processes: they learn what one learns, go on as any other number, and end when one is lost.
 //!
 //! Needs the feature `mpi` and the mpirun of the MPI that the program is linked with: without the one there are no such tests, without the other they fail and say so.
-//! `LOOPOS_MPIRUN` names another one than OpenMPI's, such as `mpiexec.mpich`.
+//! `LOOPOS_MPIRUN` is another one than OpenMPI's: `mpiexec.mpich -disable-auto-cleanup`, which leaves it to the ranks to say who is lost.
 #![cfg(feature = "mpi")]
 
 mod common;
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -26,14 +25,14 @@ fn ranks(place: &Workplace, count: usize, out: &str, arguments: &[&str]) -> Comm
 
 /// The same with any arguments.
 fn started(place: &Workplace, count: usize, arguments: &[&str]) -> Command {
-    let mut command = match other_launcher() {
-        Some(launcher) => Command::new(launcher),
-        None => Command::new("mpirun"),
-    };
-    if other_launcher().is_none() {
-        command.args(["--oversubscribe", "--bind-to", "none"]);
-    }
+    let launcher = other_launcher();
+    let launcher = launcher
+        .as_deref()
+        .unwrap_or("mpirun --oversubscribe --bind-to none");
+    let mut words = launcher.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or_default());
     command
+        .args(words)
         .args(["-n", &count.to_string()])
         .arg(program())
         .args(arguments)
@@ -49,8 +48,9 @@ fn started(place: &Workplace, count: usize, arguments: &[&str]) -> Command {
 }
 
 /// The launcher of an MPI that is not OpenMPI: it needs no flags for more ranks than CPUs, and binds none.
-fn other_launcher() -> Option<OsString> {
-    std::env::var_os("LOOPOS_MPIRUN").filter(|launcher| !launcher.is_empty())
+fn other_launcher() -> Option<String> {
+    let launcher = std::env::var("LOOPOS_MPIRUN").ok();
+    launcher.filter(|launcher| !launcher.trim().is_empty())
 }
 
 /// What OpenMPI and others tell a process of its world.

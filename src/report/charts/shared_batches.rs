@@ -15,7 +15,7 @@ pub(super) const CHART: Chart = Chart {
     how_to_read: "Blue is what as many ranks take that compute at the same time and need not wait for each other, red what the rank that \
                   waits least waits for sums, grey the rest: moving bytes takes time from computing, and ranks wait for the slowest.",
     subject: Subject::Fleet,
-    span: Span::Beside,
+    span: Span::Full,
     suite: "fleet",
     inputs,
     draw,
