@@ -19,6 +19,8 @@ struct Trait {
 /// # Errors
 /// When the ceilings cannot be measured.
 pub(super) fn measure(context: &mut Context, companions: &Companions) -> Result<(), SuiteError> {
+    // All begin together: hosts that are parts of one machine then share what they share in the same moments.
+    companions.fleet.any(false);
     if let Some(ceilings) = find("ceilings") {
         ceilings.run(context)?;
     }
