@@ -113,7 +113,9 @@ fn assert_close(a: &Path, b: &Path, steps: usize) {
 #[test]
 fn two_ranks_learn_what_one_process_learns_and_the_same_bits_again() {
     let place = Workplace::new();
-    let bound = ["--set", "training.max_steps=16"];
+    // Wide enough that messages are cut in pieces.
+    let wide = ["--set", "model.d_ff=4096"];
+    let bound = [&["--set", "training.max_steps=16"][..], &wide].concat();
     done(&mut place.train("alone", &bound));
     let shared = [&bound[..], &SHARED].concat();
     for (run, arguments) in [("two", &bound[..]), ("again", &bound), ("shared", &shared)] {
