@@ -229,7 +229,6 @@ fn two_ranks_are_measured_in_one_document_that_a_forecast_is_made_from() {
         named.next().unwrap_or_else(|| panic!("no {name}"))["value"].as_f64()
     };
     for name in [
-        "network.r2.t1.gbps",
         "config.alone.r2.t1.step_seconds",
         "config.weak.r2.t1.efficiency",
         "config.strong.r2.t1.step_seconds",
@@ -241,12 +240,17 @@ fn two_ranks_are_measured_in_one_document_that_a_forecast_is_made_from() {
         assert!(folder.join(picture).exists(), "{picture}");
     }
     let latest = folder.to_str().unwrap();
+    // Where others compute meanwhile there may be no law of sums, with the reason.
+    let network = match value("fleet.network.r2.t1.gbps") {
+        Some(_) => latest,
+        None => "10g",
+    };
     let plan = [
         "plan",
         "--config",
         "config.json",
         "--network",
-        latest,
+        network,
         "--run",
         latest,
         "--hosts",

@@ -78,7 +78,7 @@ pub(super) fn measure(context: &mut Context, companions: &Companions) -> Option<
             recorder.computed(&subject, FIT_ERROR, error, how);
         }
         None => {
-            let reason = "too few sums were timed for a law";
+            let reason = "too few sums were timed for a law, or long ones took no longer than short ones: others computed meanwhile";
             for quantity in [LATENCY_SECONDS, GBPS, FIT_ERROR] {
                 recorder.missing(&subject, quantity, reason);
             }
