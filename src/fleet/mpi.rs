@@ -28,9 +28,9 @@ const LOOKS_OF_PIECES: usize = 20;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_micros(50);
 
-/// Values of a rank's block in a piece: 60 KB. Up to 64 KB OpenMPI sends over TCP at once; beyond, the two ends first agree on a connection
-/// on which the blocks of the other way stand in line, so that both ways together get little more than one (on a wire of 1 Gbit/s 0.075 GB/s
-/// instead of 0.12). MPICH does not mind.
+/// Values of a rank's block in a piece: 60 KB. Up to 64 KB OpenMPI sends over TCP at once; beyond, the two ends first agree, and both ways
+/// together get little more than one (on a wire of 1 Gbit/s 0.075 GB/s instead of 0.12; with a second connection, `btl_tcp_links 2`, 0.12
+/// again). MPICH gets 0.12 either way.
 const PIECE: usize = 15 * 1024;
 
 /// Pieces on their way at the same time: enough to fill a wire while the slowest is waited for.
