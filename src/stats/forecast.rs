@@ -64,20 +64,14 @@ impl Work {
         end.max(0.0)
     }
 
-    /// The overlap by which this law gives a step that was measured: of `summing` seconds of communication, `waiting` were waited for.
-    /// `None` where nothing could have been hidden.
-    pub fn overlap_of(
-        &self,
-        ranks: usize,
-        network: &AllReduce,
-        summing: f64,
-        waiting: f64,
-    ) -> Option<f64> {
+    /// The overlap by which this law has a step wait for sums as long as one did that was measured, as far as it can. `None` where nothing
+    /// could have been hidden.
+    pub fn overlap_of(&self, ranks: usize, network: &AllReduce, waiting: f64) -> Option<f64> {
         let cost = |bucket: &Bucket| network.seconds(ranks, bucket.bytes);
         let predicted: f64 = self.buckets.iter().map(cost).sum();
-        let could = (predicted - self.least_exposed(ranks, network)) / predicted;
-        let did = (summing - waiting) / summing;
-        (could.is_finite() && could > 0.0 && did.is_finite()).then(|| (did / could).clamp(0.0, 1.0))
+        let could = predicted - self.least_exposed(ranks, network);
+        let did = predicted - waiting;
+        (could > 1e-9 * predicted && did.is_finite()).then(|| (did / could).clamp(0.0, 1.0))
     }
 }
 
@@ -143,10 +137,13 @@ mod tests {
     fn the_overlap_of_a_measured_step_comes_back() {
         for overlap in [0.0, 0.3, 1.0] {
             let work = work(overlap);
-            let step = work.step(2, &NETWORK);
-            let found = work.overlap_of(2, &NETWORK, step.communication, step.exposed);
-            assert!((found.unwrap() - overlap).abs() < 1e-12);
+            let exposed = work.step(2, &NETWORK).exposed;
+            let found = work.overlap_of(2, &NETWORK, exposed).unwrap();
+            assert!((found - overlap).abs() < 1e-12);
         }
+        // Longer than all sums, and shorter than what cannot be hidden.
+        assert_eq!(work(1.0).overlap_of(2, &NETWORK, 9.0), Some(0.0));
+        assert_eq!(work(1.0).overlap_of(2, &NETWORK, 0.5), Some(1.0));
         let late = Work {
             buckets: vec![Bucket {
                 bytes: 1e9,
@@ -154,6 +151,6 @@ mod tests {
             }],
             ..work(1.0)
         };
-        assert_eq!(late.overlap_of(2, &NETWORK, 1.0, 1.0), None);
+        assert_eq!(late.overlap_of(2, &NETWORK, 1.0), None);
     }
 }

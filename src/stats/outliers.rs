@@ -47,16 +47,27 @@ pub fn count(samples: &[f64]) -> usize {
         .count()
 }
 
-/// Of several that do the same at the same time, those that take clearly longer than the faster half: which, and how many times as long
-/// as the median of that half. They need not be outliers of a distribution: all wait for the slowest.
-pub fn stragglers(seconds: &[f64]) -> Vec<(usize, f64)> {
+/// Of several that do the same at the same time, how many times as long each takes as the median of the faster half; nothing if one is
+/// not finite.
+pub fn slowness(seconds: &[f64]) -> Vec<f64> {
     let Some(mut sorted) = super::summary::sorted(seconds) else {
         return Vec::new();
     };
     sorted.truncate(seconds.len().div_ceil(2));
     let usual = super::summary::quantile_of_sorted(&sorted, 0.5);
-    let ratios = seconds.iter().map(|seconds| seconds / usual).enumerate();
-    ratios.filter(|(_, ratio)| *ratio > STRAGGLES).collect()
+    seconds.iter().map(|seconds| seconds / usual).collect()
+}
+
+/// Those that take clearly longer than the faster half: which, and how many times as long. They need not be outliers of a distribution:
+/// all wait for the slowest.
+pub fn stragglers(seconds: &[f64]) -> Vec<(usize, f64)> {
+    let ratios = slowness(seconds).into_iter().enumerate();
+    ratios.filter(|(_, ratio)| straggles(*ratio)).collect()
+}
+
+/// Whether it is slow to take so many times as long as others.
+pub fn straggles(ratio: f64) -> bool {
+    ratio > STRAGGLES
 }
 
 #[cfg(test)]

@@ -71,6 +71,12 @@ pub fn travels(shape: &Shape, length: usize, ranks: usize) -> Vec<Travel> {
     cut.buckets().iter().enumerate().map(travel).collect()
 }
 
+/// How often an engine holds the largest message while it travels: as it is received, and, where a rank's block is to lie in one, in the
+/// order of its pieces too.
+pub(super) fn rooms(shares_optimizer: bool) -> usize {
+    1 + usize::from(shares_optimizer)
+}
+
 impl Exchange {
     /// For the gradients of this layout; takes as much memory as they do.
     pub fn new(fleet: Arc<Fleet>, layout: &Layout, shares_optimizer: bool) -> Exchange {
@@ -108,10 +114,11 @@ impl Exchange {
         self.shares_optimizer
     }
 
-    /// Bytes of the messages that have been written so far, and of the room in which the largest is received.
+    /// Bytes of the messages that have been written so far, and of the rooms for the largest.
     pub(super) fn used_bytes(&self) -> usize {
         let lens = || self.messages.iter().map(Vec::len);
-        (lens().sum::<usize>() + lens().max().unwrap_or(0)) * size_of::<f32>()
+        let largest = lens().max().unwrap_or(0) * rooms(self.shares_optimizer);
+        (lens().sum::<usize>() + largest) * size_of::<f32>()
     }
 
     /// The rows of a batch that are this rank's.

@@ -1,6 +1,7 @@
 //! What a training run needs, decided before its first step: sizes, threads, and memory by role.
 
 use super::cut::Cut;
+use super::exchange::rooms;
 use crate::{
     kernels::{Isa, gemm::Caches},
     model::{ActivationsPlan, Layout, Packed, Shape, Switches},
@@ -202,6 +203,7 @@ impl Plan {
             1 => (0, 0),
             _ => cut.message_lens(),
         };
+        let largest = largest * rooms(optimizer);
         let activations = self.activations();
         MemoryPlan {
             parameters,

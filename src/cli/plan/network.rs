@@ -10,15 +10,16 @@ pub(super) struct Network {
     pub(super) how: String,
 }
 
-/// A message of no bytes among four ranks in two network namespaces of one machine (veth, TCP, OpenMPI 4.1): no wire and no switch, which
-/// add some microseconds. Measured as reports/fleet.md tells.
+/// A message of no bytes between network namespaces of one machine (veth and bridge, TCP, OpenMPI 4.1): no wire and no switch, which add
+/// some microseconds. Measured as reports/fleet.md tells.
 const LATENCY: f64 = 20e-6;
 
 /// Bytes a second of sums over TCP where no wire is the limit: what one core adds up and hands to and from the system, measured there.
-const PROCESSOR: f64 = 1.0e9;
+const PROCESSOR: f64 = 3.0e9;
 
-/// Of a wire's rate, what sums got on one that was shaped to 1 Gbit/s, measured there; headers of TCP/IP leave 0.95.
-const OF_THE_RATE: f64 = 0.7;
+/// Of a wire's rate, what headers of TCP/IP leave in frames of 1500 bytes. Sums got as much on one that was shaped to 1 Gbit/s, measured
+/// there.
+const OF_THE_RATE: f64 = 0.95;
 
 /// The names, and the bits of the wires a second.
 pub(super) const KNOWN: [(&str, f64); 3] = [("1g", 1e9), ("10g", 10e9), ("100g", 100e9)];

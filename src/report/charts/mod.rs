@@ -12,6 +12,7 @@ mod frequency_matrix;
 mod frequency_switch;
 pub(crate) mod generation;
 mod heat;
+mod hosts;
 mod latency;
 mod ledger;
 mod loaded_latency;
@@ -26,6 +27,7 @@ pub(crate) mod posttraining;
 mod ranks;
 mod roofline;
 mod scaling;
+mod shared_batches;
 mod speedup;
 mod step_breakdown;
 mod step_times;
@@ -46,7 +48,7 @@ use super::values::{capital, sentence};
 use super::view::{Input, View};
 
 /// The pictures in the order of the page.
-pub(crate) const ALL: [&Chart; 32] = [
+pub(crate) const ALL: [&Chart; 34] = [
     &step_breakdown::CHART,
     &roofline::CHART,
     &ledger::CHART,
@@ -61,6 +63,8 @@ pub(crate) const ALL: [&Chart; 32] = [
     &memory_use::CHART,
     &scaling::CHART,
     &tuning::CHART,
+    &hosts::CHART,
+    &shared_batches::CHART,
     &sums::CHART,
     &ranks::CHART,
     &generation::CHART,

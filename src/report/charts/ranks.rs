@@ -1,31 +1,26 @@
-//! Each rank beside the others: its step alone, and what it waits when all share batches.
-
-use maud::{Markup, html};
+//! What each rank waits when all share batches, beside its step alone.
 
 use super::{Chart, Frame, Span, Subject};
-use crate::report::draw::{Axis, Canvas, Curve, Ink, Point, Svg, clean, draw_curves, extents};
-use crate::report::values::{duration, many};
+use crate::report::draw::{Axis, Canvas, Curve, Ink, Point, Svg, draw_curves, extents};
+use crate::report::values::duration;
 use crate::report::view::{Input, View, points};
 
 /// The row of the list.
 pub(super) const CHART: Chart = Chart {
     id: "ranks",
-    title: "The ranks beside each other",
+    title: "Who waits",
     how_to_read: "A rank whose step alone is longer than the others' waits least and makes them wait; where all wait alike, the network is \
                   what takes the time.",
     subject: Subject::Fleet,
-    span: Span::Beside,
+    span: Span::Half,
     suite: "fleet",
     inputs,
     draw,
-    table: Some(members),
+    table: None,
 };
 
 /// The last rank up to which each has a tick.
 const EACH: f64 = 16.0;
-
-/// Rows of the table; `run.json` has the rest.
-const MOST: usize = 64;
 
 const ALONE: &str = ".by_rank.step_seconds";
 const WAITING: &str = ".waiting.by_rank.seconds";
@@ -76,23 +71,4 @@ fn draw(view: &View<'_>, frame: Frame) -> Result<Svg, String> {
         ))
     });
     Ok(canvas.finish(told.unwrap_or_default()))
-}
-
-/// Who took part.
-fn members(view: &View<'_>) -> Markup {
-    let fleet = &view.run.fleet;
-    html! {
-        @if !fleet.is_empty() {
-            div.wrap { table {
-                thead { tr { th { "rank" } th { "host" } th { "processor" } th.n { "threads" } } }
-                tbody { @for (rank, member) in fleet.iter().take(MOST).enumerate() { tr {
-                    td { (rank) }
-                    td { (clean(&member.name)) }
-                    td { (clean(&member.machine.brand)) }
-                    td.n { (member.machine.usable_threads) " of " (member.machine.threads) }
-                } } }
-            } }
-            @if fleet.len() > MOST { p.sub { (many(fleet.len() - MOST, "more rank")) " in run.json." } }
-        }
-    }
 }

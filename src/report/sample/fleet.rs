@@ -37,6 +37,28 @@ impl Builder {
                 .map(|(rank, y)| (rank as f64, y))
                 .collect()
         };
+        for (what, quantity, unit, values) in [
+            ("compute", "gflops", "GFLOP/s", [261.0, 262.5, 190.0, 259.0]),
+            ("memory", "gbps", "GB/s", [31.0, 30.5, 30.8, 31.2]),
+            ("latency", "nanoseconds", "ns", [95.0, 96.5, 99.0, 94.2]),
+        ] {
+            let name = format!("fleet.host_{what}.r4.t2.by_rank.{quantity}");
+            self.series(
+                name,
+                unit,
+                "rank",
+                by_rank(values),
+                "the ceiling of each rank",
+            );
+        }
+        let name = format!("{}.step_seconds", subject("alone"));
+        self.metric(
+            name,
+            Some(1.02),
+            "seconds",
+            Provenance::Measured,
+            "each alone",
+        );
         let name = format!("{}.by_rank.step_seconds", subject("alone"));
         self.series(
             name,
@@ -55,17 +77,31 @@ impl Builder {
                 points,
                 "median of waiting for sums",
             );
-            for (quantity, value) in [("efficiency", efficiency), ("communication_share", waiting)]
-            {
-                let name = format!("{}.{quantity}", subject(way));
+            let step = 1.02 / efficiency * if way == "weak" { 1.0 } else { 0.25 };
+            for (name, value, unit) in [
+                ("efficiency", efficiency, "ratio"),
+                ("communication_share", waiting, "ratio"),
+                ("step_seconds", step, "seconds"),
+                ("overlap", 0.8, "ratio"),
+                ("prediction_error", -0.031, "ratio"),
+            ] {
+                let name = format!("{}.{name}", subject(way));
                 self.metric(
                     name,
                     Some(value),
-                    "ratio",
+                    unit,
                     Provenance::Derived,
                     "over ranks alone",
                 );
             }
+            let name = format!("{}.seconds", subject(&format!("{way}_summing")));
+            self.metric(
+                name,
+                Some(0.11),
+                "seconds",
+                Provenance::Derived,
+                "all sums of a step",
+            );
         }
     }
 }

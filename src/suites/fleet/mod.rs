@@ -2,6 +2,7 @@
 //!
 //! Every rank runs the suite, and all do the same in the same order; rank 0 records what they came to together.
 
+mod hosts;
 mod names;
 mod steps;
 mod sums;
@@ -47,8 +48,9 @@ impl Suite for Fleet {
     }
 
     fn seconds(&self, experiment: &Experiment) -> f64 {
-        // The sums by size, then steps alone and together.
-        experiment.effort.of(10.0, 30.0, 60.0)
+        // What each can do, the sums by size, then steps alone and together.
+        super::ceilings(experiment)
+            + experiment.effort.of(10.0, 30.0, 60.0)
             + experiment.effort.of(30.0, 90.0, 300.0) * experiment.cases.len() as f64
     }
 
@@ -58,6 +60,8 @@ impl Suite for Fleet {
             context.recorder.note("limits", text);
             return Ok(());
         };
+        hosts::measure(context, &companions)?;
+        context.keep()?;
         let network = sums::measure(context, &companions);
         context.keep()?;
         for case in &context.experiment.cases {

@@ -18,6 +18,11 @@ impl Names {
         format!("fleet.all_reduce.r{}", self.ranks)
     }
 
+    /// A curve over the ranks of what each host can do by itself, `compute`, `memory` or `latency`; behind the threads.
+    pub fn host(self, what: &str) -> String {
+        format!("fleet.host_{what}.r{}", self.ranks)
+    }
+
     /// The numbers of a case under one way to share its batches, `alone`, `weak` or `strong`, or of a part of one; behind the threads.
     pub fn case(self, case: &str, way: &str) -> String {
         format!("fleet.{case}.{way}.r{}", self.ranks)

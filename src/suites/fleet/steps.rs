@@ -241,6 +241,9 @@ impl Found<'_> {
             waiting / seconds.estimate,
             how,
         );
+        let how = "in which sums of gradients are on their way in a step, hidden or not, seen by the rank where they take least";
+        let part = self.subject(&format!("{way}_summing"));
+        recorder.computed(&part, SECONDS, summing, how);
         let points = by_rank.iter().enumerate();
         let points = points.map(|(rank, of_rank)| (rank as f64, of_rank[0]));
         let how = "median of a step's waiting for sums, of slower ranks too";
@@ -255,7 +258,7 @@ impl Found<'_> {
         };
         let share = sequences as f64 / ranks as f64;
         let ideal = work(&self.plan, pace, share, ranks, 1.0);
-        let overlap = ideal.overlap_of(ranks, &network, summing, waiting);
+        let overlap = ideal.overlap_of(ranks, &network, waiting);
         match overlap {
             Some(overlap) => {
                 let how = "of the communication that backward could hide by the schedule of buckets, the part that it did";
