@@ -20,7 +20,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
             "bounded", "units",
         ],
     ),
-    ("measure", &["units"]),
+    ("measure", &["bounded", "units"]),
     ("stats", &["units"]),
     ("record", &["units"]),
     ("history", &["record", "units"]),
