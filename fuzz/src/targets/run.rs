@@ -113,7 +113,8 @@ fn shorten(list: &mut Vec<serde_json::Value>) {
     });
     for item in list {
         for axis in ["x", "y", "low", "high"] {
-            if let Some(points) = item[axis].as_array_mut() {
+            // Not `item[axis]`, which would make it.
+            if let Some(points) = item.get_mut(axis).and_then(|points| points.as_array_mut()) {
                 points.truncate(4);
             }
         }
