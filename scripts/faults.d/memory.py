@@ -3,8 +3,6 @@
 import json
 import struct
 
-# Bytes read at a time.
-CHUNK = 64 << 20
 # Tensors shorter than this might be found where they are not.
 SHORTEST = 32
 
@@ -25,26 +23,40 @@ def is_finite(file):
     return all(bits & exponent != exponent for some in numbers for bits in some)
 
 
-def found(process, wanted):
-    """The one address in the process at which these bytes lie in memory that can be written; `None` where there is none, or several."""
-    places = []
+def held(process):
+    """The memory of a process that can be written and is no file's: address and bytes of each part."""
+    parts = []
     with open(f"/proc/{process.pid}/maps") as maps, open(f"/proc/{process.pid}/mem", "rb", buffering=0) as memory:
         for line in maps:
             span, rights, _, _, inode, *_ = line.split()
             start, end = (int(part, 16) for part in span.split("-"))
             if not rights.startswith("rw") or inode != "0":
                 continue
-            for at in range(start, end, CHUNK):
-                memory.seek(at)
-                try:
-                    held = memory.read(min(CHUNK + len(wanted), end - at))
-                except OSError:
-                    continue
-                place = held.find(wanted)
-                while place >= 0:
-                    places.append(at + place)
-                    place = held.find(wanted, place + 1)
-    return places[0] if len(set(places)) == 1 else None
+            memory.seek(start)
+            try:
+                parts.append((start, memory.read(end - start)))
+            except OSError:
+                continue
+    return parts
+
+
+def found(parts, wanted):
+    """The one address at which these bytes lie; `None` where there is none, or several."""
+    places = set()
+    for start, data in parts:
+        at = data.find(wanted)
+        while at >= 0:
+            places.add(start + at)
+            at = data.find(wanted, at + 1)
+    return places.pop() if len(places) == 1 else None
+
+
+def is_zero(parts, address, count):
+    """Whether so many bytes from this address on are there, and zeros."""
+    for start, data in parts:
+        if start <= address < start + len(data):
+            return data[address - start : address - start + count] == bytes(count)
+    return False
 
 
 def put(process, address, number):

@@ -73,12 +73,16 @@ def trained(place, pick, run):
     process, looks = place.start(place.train(run)), []
     moment, began, harmed, right = pick.uniform(0.0, 1.2), time.monotonic(), "nothing", 0
     while process.poll() is None:
-        looks.append(used(process))
+        # A run that still starts opens files and threads.
+        if place.path(f"{run}/metrics.jsonl").exists():
+            looks.append(used(process))
         if harmed == "nothing" and time.monotonic() - began > moment:
             harmed, right = harm(process, pick)
             moment = float("inf")
         time.sleep(LOOK)
-    if process.returncode not in (0, right):
+    # Nobody heeds a signal before a run has begun.
+    begun = place.path(f"{run}/metrics.jsonl").exists()
+    if process.returncode not in (0, right) and (begun or process.returncode != -signal.SIGTERM):
         return harmed, f"exit {process.returncode}"
     return harmed, flat([look for look in looks if look])
 

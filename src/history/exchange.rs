@@ -7,6 +7,7 @@ use rusqlite::types::Type;
 
 use super::digests::{OfNumber, OfRun, agree, of_machine};
 use super::{History, HistoryError};
+use crate::json::parse;
 use crate::record::{Better, Machine, Metric, Provenance, Run, SCHEMA, Summary, read, sealed};
 
 /// Runs that an import keeps at a time: memory stays small, however long the file is.
@@ -81,8 +82,7 @@ impl History {
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let document =
-                serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+            let document = parse(&text).map_err(|error| wrong(error.to_string()))?;
             batch.push(read(document).map_err(|error| wrong(error.to_string()))?);
             count += 1;
             if batch.len() == BATCH {

@@ -123,7 +123,7 @@ fn shorten(list: &mut Vec<serde_json::Value>) {
 
 /// The run of an input.
 pub(super) fn parse(data: &[u8]) -> Option<Run> {
-    read(serde_json::from_slice(data).ok()?).ok()
+    read(loopos::json::parse(data).ok()?).ok()
 }
 
 fn run(data: &[u8]) {
