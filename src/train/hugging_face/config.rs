@@ -219,7 +219,11 @@ mod tests {
         config["n_head"] = json!(5);
         assert!(shape(&config.to_string()).unwrap_err().contains("5 heads"));
         let twice = r#"{"model_type": "gpt2", "n_layer": 1, "n_layer": 2}"#;
-        assert!(shape(twice).unwrap_err().contains("`n_layer` is there twice"));
+        assert!(
+            shape(twice)
+                .unwrap_err()
+                .contains("`n_layer` is there twice")
+        );
         for text in ["", "[]", "{", "null"] {
             assert!(shape(text).is_err(), "{text}");
         }
