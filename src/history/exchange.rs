@@ -194,7 +194,7 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(text: String) -> rusqlite::Re
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error)))
 }
 
-/// A value as it is kept.
-pub(super) fn json_of(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+/// A value as it is kept, from what became of writing it as JSON.
+pub(super) fn written(json: serde_json::Result<String>) -> String {
+    json.unwrap_or_else(|_| "null".to_owned())
 }

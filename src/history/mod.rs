@@ -10,10 +10,11 @@ mod tables;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde_json::to_string;
 
 use crate::record::{Better, Kept, Metric, Moment, Provenance, Run, Summary, Timeline};
 use digests::{OfNumber, OfRun, agree, of_machine};
-use exchange::{json, json_of};
+use exchange::{json, written};
 
 /// Why the history could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -192,7 +193,7 @@ impl History {
              WHERE number.metric = (SELECT id FROM metric WHERE name = ?2 AND unit = ?3)
                AND number.machine = (SELECT id FROM machine WHERE fingerprint = ?1)",
         )?;
-        let better = json_of(&metric.better);
+        let better = written(to_string(&metric.better));
         let mut points = Vec::new();
         let mut rows = statement.query(params![fingerprint, metric.name, metric.unit])?;
         while let Some(row) = rows.next()? {
@@ -248,7 +249,7 @@ impl History {
 fn keep(transaction: &Transaction<'_>, run: &Run) -> rusqlite::Result<bool> {
     let (fingerprint, summary) = (
         &run.machine.summary.fingerprint,
-        json_of(&run.machine.summary),
+        written(to_string(&run.machine.summary)),
     );
     transaction
         .prepare_cached("INSERT INTO machine (fingerprint, summary, digest) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
@@ -257,9 +258,9 @@ fn keep(transaction: &Transaction<'_>, run: &Run) -> rusqlite::Result<bool> {
         .prepare_cached("SELECT id FROM machine WHERE fingerprint = ?1")?
         .query_row([fingerprint], |row| row.get(0))?;
     let (command, suites, config) = (
-        json_of(&run.command),
-        json_of(&run.suites),
-        json_of(&run.config),
+        written(to_string(&run.command)),
+        written(to_string(&run.suites)),
+        written(to_string(&run.config)),
     );
     let new = transaction
         .prepare_cached(
@@ -319,7 +320,7 @@ fn keep_number(
     };
     let (of_metric, better) = metric_id(transaction, metric)?;
     let (low, high) = (finite(metric.low), finite(metric.high));
-    let provenance = json_of(&metric.provenance);
+    let provenance = written(to_string(&metric.provenance));
     let digest = OfNumber {
         fingerprint: &run.machine.summary.fingerprint,
         metric: &metric.name,
@@ -363,7 +364,7 @@ fn metric_id(transaction: &Transaction<'_>, metric: &Metric) -> rusqlite::Result
     if let Some(known) = known {
         return Ok(known);
     }
-    let better = json_of(&metric.better);
+    let better = written(to_string(&metric.better));
     transaction
         .prepare_cached("INSERT INTO metric (name, unit, better) VALUES (?1, ?2, ?3)")?
         .execute([&metric.name, &metric.unit, &better])?;
