@@ -1,7 +1,7 @@
 //! Runs kept over months in one SQLite file, by the fingerprint of their machine.
 //!
 //! A run's single numbers are kept, its curves and notes are not: those stay in its run.json. A number that a run could not have is
-//! not kept, so that a gap stays a gap. The same run is kept once, however often it is added. Every row has a digest ([`digests`]).
+//! not kept, so that a gap stays a gap. The same run is kept once, however often it is added. Every row has a digest (`digests`).
 
 mod digests;
 mod exchange;
