@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Writes a file through `fill`; on any error the old file stays and the temporary one is removed.
 ///
@@ -23,19 +24,26 @@ pub fn write(
     done
 }
 
-/// Removes what processes that no longer live left unfinished in a folder; says how many files that were.
-pub fn sweep(folder: &Path) -> io::Result<usize> {
+/// Removes what processes that no longer live left unfinished in a folder, if nobody wrote to it for `idle`; says how many files that
+/// were. In a folder that other machines or containers write to, whose processes are not seen here, `idle` must be long.
+pub fn sweep(folder: &Path, idle: Duration) -> io::Result<usize> {
     let mut removed = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let writer = entry.file_name().to_str().and_then(writer_of);
         let is_dead = |writer: u32| !Path::new(&format!("/proc/{writer}")).exists();
-        if writer.is_some_and(is_dead) {
+        if writer.is_some_and(is_dead) && is_idle(&entry, idle) {
             fs::remove_file(entry.path())?;
             removed += 1;
         }
     }
     Ok(removed)
+}
+
+/// Whether nobody has written to it for so long. A file that is of the future, as after a jump of the clock, or gone by now, is left alone.
+fn is_idle(entry: &fs::DirEntry, idle: Duration) -> bool {
+    let written = entry.metadata().and_then(|about| about.modified());
+    written.is_ok_and(|time| idle.is_zero() || time.elapsed().is_ok_and(|passed| passed >= idle))
 }
 
 fn fill_and_rename(
@@ -90,6 +98,7 @@ fn writer_of(name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::time::SystemTime;
 
     use super::*;
 
@@ -143,7 +152,12 @@ mod tests {
         fs::write(&living, "").unwrap();
         // Larger than any process id that Linux gives out.
         fs::write(folder.path().join(".model.bin.99999999.1.tmp"), "").unwrap();
-        assert_eq!(sweep(folder.path()).unwrap(), 1);
+        let hour = Duration::from_secs(3600);
+        assert_eq!(sweep(folder.path(), hour).unwrap(), 0);
+        assert_eq!(sweep(folder.path(), Duration::ZERO).unwrap(), 1);
+        let old = File::create(folder.path().join(".tokens.bin.99999999.2.tmp")).unwrap();
+        old.set_modified(SystemTime::now() - 2 * hour).unwrap();
+        assert_eq!(sweep(folder.path(), hour).unwrap(), 1);
         assert_eq!(names(folder.path()).len(), kept.len() + 1);
     }
 }

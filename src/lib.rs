@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod bounded;
+pub mod json;
 pub mod units;
 
 pub mod probe;

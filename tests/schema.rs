@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use loopos::record::{Member, Run, read};
+use loopos::record::{Member, Run, read, sealed};
 use serde_json::{Value, json};
 
 fn root() -> &'static Path {
@@ -114,7 +114,7 @@ fn wrong(value: &Value) -> Vec<String> {
 }
 
 fn written(run: &Run) -> Value {
-    serde_json::to_value(run).unwrap()
+    sealed(run).unwrap()
 }
 
 #[test]

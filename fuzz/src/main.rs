@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use targets::{ALL, Target};
 
+/// Bytes that `scripts/fuzz` lets an input have: a longer seed would be cut off, and be none.
+const ROOM: usize = 16384;
+
 /// Seconds of the processor that one input may take.
 const LONGEST: f64 = 1.0;
 
@@ -50,6 +53,7 @@ fn begin() {
     };
     if let Ok(folder) = std::env::var("LOOPOS_SEEDS") {
         for (number, seed) in (target.seeds)().iter().enumerate() {
+            assert!(seed.len() <= ROOM, "seed {number} has {} bytes", seed.len());
             let path = Path::new(&folder).join(format!("seed-{number:03}"));
             std::fs::write(path, seed).expect("a folder for the seeds");
         }

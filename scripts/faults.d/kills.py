@@ -33,7 +33,10 @@ def go_on(place, run, wanted):
     done = place.run(place.train(run))
     if done.returncode != 0:
         return f"starting anew failed: {said(done)}"
-    return None if place.digests(run) == wanted else "other weights after starting anew"
+    if place.digests(run) != wanted:
+        return "other weights after starting anew"
+    extra = place.leftovers(run)
+    return f"left over: {extra}" if extra else None
 
 
 def at_every_call(kind, place, _count):

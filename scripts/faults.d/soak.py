@@ -6,12 +6,13 @@ import pathlib
 import random
 import resource
 import signal
+import threading
 import time
 
 from place import said
 
-# Seconds of the whole, and between two looks at a run.
-WHOLE, LOOK = 45 * 60, 0.05
+# Seconds of the whole, between two looks at a run, and between two at the clock.
+WHOLE, LOOK, TICK = 45 * 60, 0.05, 0.1
 # Memory may grow by this from the first look at a warm run to the last: the allocator's pages, never a model.
 GROWTH = 4 << 20
 
@@ -72,12 +73,16 @@ def trained(place, pick, run):
     process, looks = place.start(place.train(run)), []
     moment, began, harmed, right = pick.uniform(0.0, 1.2), time.monotonic(), "nothing", 0
     while process.poll() is None:
-        looks.append(used(process))
+        # A run that still starts opens files and threads.
+        if place.path(f"{run}/metrics.jsonl").exists():
+            looks.append(used(process))
         if harmed == "nothing" and time.monotonic() - began > moment:
             harmed, right = harm(process, pick)
             moment = float("inf")
         time.sleep(LOOK)
-    if process.returncode not in (0, right):
+    # Nobody heeds a signal before a run has begun.
+    begun = place.path(f"{run}/metrics.jsonl").exists()
+    if process.returncode not in (0, right) and (begun or process.returncode != -signal.SIGTERM):
         return harmed, f"exit {process.returncode}"
     return harmed, flat([look for look in looks if look])
 
@@ -94,6 +99,22 @@ def benched(place):
     return said(done) if done.returncode else None
 
 
+class Clock:
+    """Seconds on the clock, less those in which this script, and so the runs beside it, stood still."""
+
+    def __init__(self):
+        self.seconds, self.over = 0.0, threading.Event()
+        threading.Thread(target=self.tick, daemon=True).start()
+
+    def tick(self):
+        last = time.monotonic()
+        while not self.over.wait(TICK):
+            now = time.monotonic()
+            # However busy the machine is, a thread that sleeps is late by less.
+            self.seconds += min(now - last, 10 * TICK)
+            last = now
+
+
 def soak(place, seconds):
     """Runs until the time is over; each must end in the weights of the undisturbed run, and leave nothing behind."""
     # Long enough to be met in the middle: a second or two.
@@ -101,10 +122,12 @@ def soak(place, seconds):
     place.write_config()
     wanted, pick, number = place.whole(), random.Random(90), 0
     before = len(os.listdir(place.path("cache"))) if place.path("cache").exists() else 0
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    began, clock = time.monotonic(), Clock()
+    while clock.seconds < seconds:
         number += 1
         if number % 20 == 0:
+            passed = time.monotonic() - began
+            print(f"  run {number} after {clock.seconds / 60:.1f} minutes, of {passed / 60:.1f} on the clock", flush=True)
             yield f"bench {number}", benched(place)
             place.remove("reports")
         harmed, wrong = trained(place, pick, "soaked")
@@ -118,6 +141,7 @@ def soak(place, seconds):
             wrong = f"left over: {place.leftovers('soaked')}"
         yield f"run {number}, {harmed}", wrong
         place.remove("soaked")
+    clock.over.set()
     now = len(os.listdir(place.path("cache"))) if place.path("cache").exists() else 0
     yield "the cache", f"{before} entries became {now}" if now != before else None
 

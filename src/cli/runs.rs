@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::outcome::Failure;
 use crate::bounded;
+use crate::json::parse;
 use crate::record::{self, Run};
 
 /// The file that a folder of results holds.
@@ -54,8 +55,9 @@ pub(super) fn read(path: &Path) -> Result<Run, Failure> {
         wrong(error.to_string())
             .help("name a run.json that `loopos bench` wrote, or the folder that holds it")
     })?;
-    let document: serde_json::Value = serde_json::from_slice(&text).map_err(|error| {
-        wrong(format!("this is no JSON: {error}")).help("copy the file again: it may be cut off")
+    let document = parse(&text).map_err(|error| {
+        wrong(format!("this is no JSON: {error}"))
+            .help("copy the file again: it may be cut off or damaged")
     })?;
     record::read(document).map_err(|error| wrong(error.to_string()))
 }

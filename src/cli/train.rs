@@ -299,7 +299,7 @@ fn about(arguments: &Arguments, config: &Config, prepared: &Prepared) -> About {
 fn advise(error: RunError, prepared: &Prepared, ranks: &Ranks) -> Failure {
     let folder = prepared.path.display();
     let help = match &error {
-        RunError::Diverged { last_good, .. } => {
+        RunError::Diverged { last_good, .. } | RunError::Spoilt { last_good, .. } => {
             let kept = match last_good {
                 Some(path) => format!("{} is from before and as it was", path.display()),
                 None => format!("{folder} holds no checkpoint from before"),

@@ -5,7 +5,6 @@
 
 mod built_in;
 mod error;
-mod json;
 mod keys;
 mod original;
 mod posttraining;
@@ -25,6 +24,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::json;
 
 /// No configuration is larger; a path to something endless ends here.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -52,7 +53,7 @@ pub struct Config {
 impl Config {
     /// Parses and checks the text of a configuration.
     pub fn from_json(text: &str) -> Result<Config, ConfigError> {
-        Config::from_value(json::parse(text)?)
+        Config::from_value(object(text)?)
     }
 
     /// Reads a file.
@@ -94,7 +95,8 @@ impl Config {
     pub fn set_all(&mut self, overrides: &[(&str, &str)]) -> Result<(), ConfigError> {
         let mut given = self.given.clone();
         for (path, value) in overrides {
-            let value = json::parse_scalar(value);
+            // JSON where it is JSON, else the text itself.
+            let value = json::parse(value.as_bytes()).unwrap_or_else(|_| (*value).into());
             keys::insert(&mut given, path, value)?;
         }
         *self = Config::from_value(given)?;
@@ -172,6 +174,21 @@ impl Config {
         }
         config.given = value;
         Ok(config)
+    }
+}
+
+/// The object that a text is.
+fn object(text: &str) -> Result<Value, ConfigError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let value = json::parse(text.as_bytes()).map_err(|error| ConfigError::Syntax {
+        message: error.to_string(),
+    })?;
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(ConfigError::Syntax {
+            message: "the sections must stand in one pair of braces".into(),
+        })
     }
 }
 

@@ -157,7 +157,7 @@ pub struct Training {
     /// Steps between two checkpoints; `null` for one at the end only.
     #[serde(default = "checkpoint_every")]
     pub checkpoint_every: Option<usize>,
-    /// Checkpoints kept, the newest.
+    /// Checkpoints kept, the newest, and the one before where no loss has been computed with those.
     #[serde(default = "keep_checkpoints")]
     pub keep_checkpoints: usize,
     /// Worker threads; `null` chooses by the processors that this process may use.

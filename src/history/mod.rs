@@ -1,17 +1,20 @@
 //! Runs kept over months in one SQLite file, by the fingerprint of their machine.
 //!
 //! A run's single numbers are kept, its curves and notes are not: those stay in its run.json. A number that a run could not have is
-//! not kept, so that a gap stays a gap. The same run is kept once, however often it is added.
+//! not kept, so that a gap stays a gap. The same run is kept once, however often it is added. Every row has a digest (`digests`).
 
+mod digests;
 mod exchange;
 mod tables;
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde_json::to_string;
 
 use crate::record::{Better, Kept, Metric, Moment, Provenance, Run, Summary, Timeline};
-use exchange::{json, provenance};
+use digests::{OfNumber, OfRun, agree, of_machine};
+use exchange::{json, written};
 
 /// Why the history could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,14 @@ pub enum HistoryError {
         "the history could not be read or written: {0}; is the disk full, or the file damaged?"
     )]
     Database(#[from] rusqlite::Error),
+    /// A row is not what was kept.
+    #[error(
+        "the history is damaged: {what} is not what was kept; use a copy of the file, or begin a new one and add the runs again"
+    )]
+    Damaged {
+        /// Which.
+        what: String,
+    },
     /// A line of an import is no run.
     #[error(
         "line {line} of the import is no run: {reason}; import what `loopos history export` wrote"
@@ -112,8 +123,9 @@ impl History {
     /// The machines, that of the newest run first.
     ///
     /// # Errors
-    /// The database failed.
+    /// The database failed, or a row is not what was kept.
     pub fn machines(&self) -> Result<Vec<Kept>, HistoryError> {
+        self.each_run(|_| Ok(()))?;
         let mut statement = self.database.prepare(
             "SELECT machine.summary, count(*), min(run.started), max(run.started) AS last
              FROM run JOIN machine ON machine.id = run.machine GROUP BY machine.id ORDER BY last DESC",
@@ -132,11 +144,11 @@ impl History {
     /// The metrics that runs of a machine have, with the number of those, in the order in which they came.
     ///
     /// # Errors
-    /// The database failed.
+    /// The database failed, or the metrics have not as many numbers as the runs.
     pub fn metrics(&self, fingerprint: &str) -> Result<Vec<(Metric, usize)>, HistoryError> {
         let mut statement = self.database.prepare(
             "SELECT metric.name, metric.unit, metric.better, tally.runs
-             FROM tally JOIN metric ON metric.id = tally.metric JOIN machine ON machine.id = tally.machine
+             FROM tally LEFT JOIN metric ON metric.id = tally.metric JOIN machine ON machine.id = tally.machine
              WHERE machine.fingerprint = ?1 ORDER BY metric.id",
         )?;
         let rows = statement.query_map([fingerprint], |row| {
@@ -150,33 +162,79 @@ impl History {
                 provenance: Provenance::Unavailable,
                 how: String::new(),
             };
-            Ok((metric, row.get::<_, i64>(3)? as usize))
+            Ok((metric, row.get::<_, i64>(3)?))
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let metrics: Vec<(Metric, i64)> = rows.collect::<Result<_, _>>()?;
+        let kept: i64 = self.database.query_row(
+            "SELECT total(run.numbers) FROM run JOIN machine ON machine.id = run.machine WHERE machine.fingerprint = ?1",
+            [fingerprint],
+            |row| Ok(row.get::<_, f64>(0)? as i64),
+        )?;
+        let counted = metrics
+            .iter()
+            .fold(0_i64, |sum, (_, runs)| sum.saturating_add(*runs));
+        agree(counted, kept, || {
+            format!("the list of metrics of the machine {fingerprint}")
+        })?;
+        let counts = metrics.into_iter();
+        Ok(counts
+            .map(|(metric, runs)| (metric, runs as usize))
+            .collect())
     }
 
     /// A metric over the runs of a machine, in the order of time; without points where nobody has it.
     ///
     /// # Errors
-    /// The database failed.
+    /// The database failed, or a number is not what was kept, or is missing.
     pub fn timeline(&self, fingerprint: &str, metric: &Metric) -> Result<Timeline, HistoryError> {
         let mut statement = self.database.prepare_cached(
-            "SELECT run.name, run.started, run.revision, number.value, number.low, number.high
-             FROM number JOIN run ON run.id = number.run
+            "SELECT run.name, run.started, run.revision, number.value, number.low, number.high, number.provenance, number.digest
+             FROM number LEFT JOIN run ON run.id = number.run
              WHERE number.metric = (SELECT id FROM metric WHERE name = ?2 AND unit = ?3)
                AND number.machine = (SELECT id FROM machine WHERE fingerprint = ?1)",
         )?;
-        let rows = statement.query_map(params![fingerprint, metric.name, metric.unit], |row| {
-            let ends: (Option<f64>, Option<f64>) = (row.get(4)?, row.get(5)?);
-            Ok(Moment {
+        let better = written(to_string(&metric.better));
+        let mut points = Vec::new();
+        let mut rows = statement.query(params![fingerprint, metric.name, metric.unit])?;
+        while let Some(row) = rows.next()? {
+            let (low, high): (Option<f64>, Option<f64>) = (row.get(4)?, row.get(5)?);
+            let provenance: String = row.get(6)?;
+            let point = Moment {
                 run: row.get(0)?,
                 started: row.get(1)?,
                 commit: row.get(2)?,
                 value: row.get(3)?,
-                interval: ends.0.zip(ends.1),
-            })
+                interval: low.zip(high),
+            };
+            let number = OfNumber {
+                fingerprint,
+                metric: &metric.name,
+                unit: &metric.unit,
+                better: &better,
+                run: &point.run,
+                started: &point.started,
+                revision: point.commit.as_deref(),
+                value: point.value,
+                low,
+                high,
+                provenance: &provenance,
+            };
+            agree(number.digest(), row.get(7)?, || {
+                format!("{} of the run {}", metric.name, point.run)
+            })?;
+            points.push(point);
+        }
+        let kept: Option<i64> = self
+            .database
+            .prepare_cached(
+                "SELECT runs FROM tally WHERE metric = (SELECT id FROM metric WHERE name = ?2 AND unit = ?3)
+                 AND machine = (SELECT id FROM machine WHERE fingerprint = ?1)",
+            )?
+            .query_row(params![fingerprint, metric.name, metric.unit], |row| row.get(0))
+            .optional()?;
+        agree(points.len() as i64, kept.unwrap_or(0), || {
+            format!("the number of runs with {}", metric.name)
         })?;
-        let mut points: Vec<Moment> = rows.collect::<Result<_, _>>()?;
         points.sort_by(|one, other| (&one.started, &one.run).cmp(&(&other.started, &other.run)));
         Ok(Timeline {
             name: metric.name.clone(),
@@ -189,19 +247,21 @@ impl History {
 
 /// Keeps one run; false where it is there already.
 fn keep(transaction: &Transaction<'_>, run: &Run) -> rusqlite::Result<bool> {
-    let text = |value: serde_json::Result<String>| value.unwrap_or_else(|_| "null".to_owned());
-    let summary = &run.machine.summary;
+    let (fingerprint, summary) = (
+        &run.machine.summary.fingerprint,
+        written(to_string(&run.machine.summary)),
+    );
     transaction
-        .prepare_cached(
-            "INSERT INTO machine (fingerprint, summary) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![
-            summary.fingerprint,
-            text(serde_json::to_string(summary))
-        ])?;
+        .prepare_cached("INSERT INTO machine (fingerprint, summary, digest) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .execute(params![fingerprint, summary, of_machine(fingerprint, &summary)])?;
     let machine: i64 = transaction
         .prepare_cached("SELECT id FROM machine WHERE fingerprint = ?1")?
-        .query_row([&summary.fingerprint], |row| row.get(0))?;
+        .query_row([fingerprint], |row| row.get(0))?;
+    let (command, suites, config) = (
+        written(to_string(&run.command)),
+        written(to_string(&run.suites)),
+        written(to_string(&run.config)),
+    );
     let new = transaction
         .prepare_cached(
             "INSERT INTO run (name, machine, started, elapsed, command, version, revision, config, suites, effort)
@@ -212,61 +272,103 @@ fn keep(transaction: &Transaction<'_>, run: &Run) -> rusqlite::Result<bool> {
             machine,
             run.started,
             run.elapsed_seconds,
-            text(serde_json::to_string(&run.command)),
+            command,
             run.version,
             run.commit,
-            text(serde_json::to_string(&run.config)),
-            text(serde_json::to_string(&run.suites)),
+            config,
+            suites,
             run.effort,
         ])?;
     if new == 0 {
         return Ok(false);
     }
     let id = transaction.last_insert_rowid();
+    let mut numbers = 0;
     for metric in &run.metrics {
-        let Some(value) = metric.value.filter(|value| value.is_finite()) else {
-            continue;
-        };
-        let of_metric = metric_id(transaction, metric)?;
-        let kept = transaction
-            .prepare_cached(
-                "INSERT INTO number (machine, metric, run, value, low, high, provenance)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
-            )?
-            .execute(params![
-                machine,
-                of_metric,
-                id,
-                value,
-                metric.low,
-                metric.high,
-                provenance(metric.provenance)
-            ])?;
-        if kept > 0 {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO tally (machine, metric, runs) VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET runs = runs + 1",
-                )?
-                .execute(params![machine, of_metric])?;
-        }
+        numbers += i64::from(keep_number(transaction, (machine, id), run, metric)?);
     }
+    let digest = OfRun {
+        fingerprint,
+        name: &run.id,
+        started: &run.started,
+        elapsed: run.elapsed_seconds,
+        command: &command,
+        suites: &suites,
+        effort: &run.effort,
+        version: &run.version,
+        revision: run.commit.as_deref(),
+        config: &config,
+        numbers,
+    }
+    .digest();
+    transaction
+        .prepare_cached("UPDATE run SET numbers = ?2, digest = ?3 WHERE id = ?1")?
+        .execute(params![id, numbers, digest])?;
     Ok(true)
 }
 
-/// The number of a metric, which is made where it is new.
-fn metric_id(transaction: &Transaction<'_>, metric: &Metric) -> rusqlite::Result<i64> {
-    let known = transaction
-        .prepare_cached("SELECT id FROM metric WHERE name = ?1 AND unit = ?2")?
-        .query_row([&metric.name, &metric.unit], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
-        return Ok(id);
+/// Keeps a number of a run; false where there is none, or one of that metric already.
+fn keep_number(
+    transaction: &Transaction<'_>,
+    (machine, run_id): (i64, i64),
+    run: &Run,
+    metric: &Metric,
+) -> rusqlite::Result<bool> {
+    let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+    let Some(value) = finite(metric.value) else {
+        return Ok(false);
+    };
+    let (of_metric, better) = metric_id(transaction, metric)?;
+    let (low, high) = (finite(metric.low), finite(metric.high));
+    let provenance = written(to_string(&metric.provenance));
+    let digest = OfNumber {
+        fingerprint: &run.machine.summary.fingerprint,
+        metric: &metric.name,
+        unit: &metric.unit,
+        better: &better,
+        run: &run.id,
+        started: &run.started,
+        revision: run.commit.as_deref(),
+        value,
+        low,
+        high,
+        provenance: &provenance,
     }
-    let better = serde_json::to_string(&metric.better).unwrap_or_default();
+    .digest();
+    let kept = transaction
+        .prepare_cached(
+            "INSERT INTO number (machine, metric, run, value, low, high, provenance, digest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            machine, of_metric, run_id, value, low, high, provenance, digest
+        ])?;
+    if kept > 0 {
+        transaction
+            .prepare_cached(
+                "INSERT INTO tally (machine, metric, runs) VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET runs = runs + 1",
+            )?
+            .execute(params![machine, of_metric])?;
+    }
+    Ok(kept > 0)
+}
+
+/// The number of a metric, which is made where it is new, and which direction is better, as the first run of it said.
+fn metric_id(transaction: &Transaction<'_>, metric: &Metric) -> rusqlite::Result<(i64, String)> {
+    let known = transaction
+        .prepare_cached("SELECT id, better FROM metric WHERE name = ?1 AND unit = ?2")?
+        .query_row([&metric.name, &metric.unit], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let better = written(to_string(&metric.better));
     transaction
         .prepare_cached("INSERT INTO metric (name, unit, better) VALUES (?1, ?2, ?3)")?
         .execute([&metric.name, &metric.unit, &better])?;
-    Ok(transaction.last_insert_rowid())
+    Ok((transaction.last_insert_rowid(), better))
 }
 
 #[cfg(test)]

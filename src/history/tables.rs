@@ -1,15 +1,27 @@
 //! The tables, and how an older file becomes one of this version.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
+
+use super::digests;
 
 /// The layout that this version reads and writes.
 pub(super) const LAYOUT: i64 = STEPS.len() as i64;
 
-/// What brings a file from each layout to the next; 0 is an empty file.
-///
+/// What brings a file from a layout to the next.
+type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
+
+/// The step from each layout; 0 is an empty file.
+const STEPS: [Step; 2] = [
+    |file| file.execute_batch(FIRST),
+    |file| {
+        file.execute_batch(WITH_DIGESTS)?;
+        digests::fill(file)
+    },
+];
+
 /// The numbers of one metric on one machine lie side by side, because that is how they are read: a timeline of 5,000 runs is one
 /// range of the file. `tally` counts them, so that no list of metrics has to visit all numbers.
-const STEPS: [&str; 1] = ["
+const FIRST: &str = "
     CREATE TABLE machine (
         id INTEGER PRIMARY KEY,
         fingerprint TEXT NOT NULL UNIQUE,
@@ -52,7 +64,15 @@ const STEPS: [&str; 1] = ["
         PRIMARY KEY (machine, metric)
     ) WITHOUT ROWID;
     CREATE INDEX numbers_of_a_run ON number (run);
-"];
+";
+
+/// What no flipped bit survives, and how many numbers a run has, so that none is missed.
+const WITH_DIGESTS: &str = "
+    ALTER TABLE machine ADD COLUMN digest INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE run ADD COLUMN numbers INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE run ADD COLUMN digest INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE number ADD COLUMN digest INTEGER NOT NULL DEFAULT 0;
+";
 
 /// Brings the file to [`LAYOUT`] where it is older; the layout that it has then. A later one stays as it is.
 pub(super) fn upgrade(database: &mut Connection) -> rusqlite::Result<i64> {
@@ -60,7 +80,7 @@ pub(super) fn upgrade(database: &mut Connection) -> rusqlite::Result<i64> {
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let done = usize::try_from(found).unwrap_or(usize::MAX);
     for step in STEPS.iter().skip(done) {
-        transaction.execute_batch(step)?;
+        step(&transaction)?;
     }
     let layout = found.max(LAYOUT);
     transaction.pragma_update(None, "user_version", layout)?;

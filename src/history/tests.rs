@@ -173,3 +173,80 @@ fn what_is_no_run_and_no_history_is_refused_with_the_place() {
     ));
     assert!(History::open(Path::new("/no/such/folder/history")).is_err());
 }
+
+/// Everything that a page of the history asks for, and an export.
+fn all(history: &History) -> Result<(Vec<Timeline>, Vec<u8>), HistoryError> {
+    let mut timelines = Vec::new();
+    for kept in history.machines()? {
+        let fingerprint = &kept.machine.fingerprint;
+        for (metric, _) in history.metrics(fingerprint)? {
+            timelines.push(history.timeline(fingerprint, &metric)?);
+        }
+    }
+    let mut text = Vec::new();
+    history.export(&mut text)?;
+    Ok((timelines, text))
+}
+
+#[test]
+fn what_is_changed_in_the_file_is_refused() {
+    let (folder, mut history) = empty();
+    history
+        .add(&[
+            run(1, "m", Some(2.5)),
+            run(2, "m", Some(-0.0)),
+            run(3, "n", None),
+        ])
+        .unwrap();
+    let (timelines, text) = all(&history).unwrap();
+    assert_eq!(timelines.len(), 3);
+    drop(history);
+    let path = folder.path().join("history.sqlite");
+    for change in [
+        "UPDATE number SET value = 2.6 WHERE value = 2.5",
+        "UPDATE number SET low = NULL WHERE value = 2.5",
+        "UPDATE number SET provenance = '\"derived\"' WHERE value = 2.5",
+        "DELETE FROM number WHERE value = 2.5",
+        "UPDATE metric SET better = '\"lower\"' WHERE id = 1",
+        "UPDATE metric SET name = 'training.c.t1.tokens_per_second' WHERE id = 1",
+        "UPDATE run SET started = '2027' WHERE id = 1",
+        "UPDATE run SET config = '{}' WHERE id = 1",
+        "UPDATE run SET machine = 2 WHERE id = 1",
+        "UPDATE run SET machine = 9 WHERE id = 1",
+        "DELETE FROM run WHERE id = 1",
+        "UPDATE machine SET summary = replace(summary, 'CPU m', 'CPU x')",
+        "DELETE FROM tally WHERE metric = 1",
+    ] {
+        let copy = folder.path().join("changed.sqlite");
+        std::fs::copy(&path, &copy).unwrap();
+        let database = Connection::open(&copy).unwrap();
+        database
+            .execute_batch(&format!("PRAGMA foreign_keys = off; {change}"))
+            .unwrap();
+        drop(database);
+        let error = all(&History::open(&copy).unwrap()).expect_err(change);
+        assert!(error.to_string().contains("damaged"), "{change}: {error}");
+    }
+    assert_eq!(all(&History::open(&path).unwrap()).unwrap().1, text);
+}
+
+#[test]
+fn a_history_without_digests_gets_them() {
+    let (folder, mut history) = empty();
+    history
+        .add(&[run(1, "m", Some(2.5)), run(2, "n", None)])
+        .unwrap();
+    let wanted = all(&history).unwrap();
+    drop(history);
+    let path = folder.path().join("history.sqlite");
+    let database = Connection::open(&path).unwrap();
+    database
+        .execute_batch(
+            "ALTER TABLE machine DROP COLUMN digest; ALTER TABLE run DROP COLUMN numbers; ALTER TABLE run DROP COLUMN digest;
+             ALTER TABLE number DROP COLUMN digest; PRAGMA user_version = 1",
+        )
+        .unwrap();
+    drop(database);
+    let found = all(&History::open(&path).unwrap()).unwrap();
+    assert_eq!(found, wanted);
+}

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::seal::unsealed;
 use super::{Run, SCHEMA};
 
 /// What makes a document of a schema into one of the next.
@@ -24,6 +25,12 @@ pub enum ReadError {
         "its schema is `{0}`, and this version reads `{SCHEMA}` and earlier ones; use the version of loopos that wrote it"
     )]
     Unknown(String),
+    /// It is not what was written.
+    #[error(
+        "it is damaged, or was changed by hand: its SHA-256 is not the one that it holds; copy it again, or take the key `sha256` out of it \
+         where the change is meant"
+    )]
+    Damaged,
     /// A part of it has the wrong shape.
     #[error("`{path}`: {reason}")]
     Shape {
@@ -46,6 +53,9 @@ pub fn read(document: Value) -> Result<Run, ReadError> {
         Some(Value::String(found)) => found.clone(),
         _ => return Err(ReadError::NoSchema),
     };
+    if !unsealed(&mut document) {
+        return Err(ReadError::Damaged);
+    }
     let known = STEPS.iter().position(|(schema, _)| *schema == found);
     let from = known.unwrap_or(STEPS.len());
     if from == STEPS.len() && found != SCHEMA {

@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -23,6 +24,9 @@ const SAMPLE_BYTES: usize = 8 << 20;
 
 /// Bytes of text that are encoded at a time by each thread.
 const ENCODED_AT_A_TIME: usize = 2 << 20;
+
+/// A file that nobody has written to for so long is not being written, wherever its writer is.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 /// Raised when the same text would give another tokenizer.
 const METHOD: &[u8] = b"byte-level BPE 1";
@@ -185,7 +189,11 @@ impl Shelf<'_> {
     fn write(&mut self, name: &str, fill: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<()>) {
         let Some(folder) = self.folder else { return };
         let path = folder.join(name);
-        let written = fs::create_dir_all(folder).and_then(|()| atomic::write(&path, fill));
+        let written = fs::create_dir_all(folder).and_then(|()| {
+            // What stays of a run that was killed takes room, and does no harm otherwise.
+            let _ = atomic::sweep(folder, FORGOTTEN);
+            atomic::write(&path, fill)
+        });
         if let Err(error) = written {
             self.warnings.push(format!(
                 "cannot write {}: {error}; the next run makes it again",

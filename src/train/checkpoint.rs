@@ -143,7 +143,8 @@ impl Checkpoints {
         Checkpoints { folder }
     }
 
-    /// Writes a checkpoint and returns its folder; at most `keep` remain, the newest.
+    /// Writes a checkpoint and returns its folder; `keep` remain, the newest, and where all of those are newer than the step `proven`,
+    /// one that is not.
     ///
     /// # Errors
     /// When the disk does not take it; the checkpoints that were there stay, and no partial one does.
@@ -153,6 +154,7 @@ impl Checkpoints {
         weights: &[Tensor<'_>],
         moments: &[Tensor<'_>],
         keep: usize,
+        proven: u64,
     ) -> Result<PathBuf, CheckpointError> {
         // Not its parents: where the run's folder is gone, a new one would hold checkpoints and nothing else.
         match fs::create_dir(&self.folder) {
@@ -170,7 +172,11 @@ impl Checkpoints {
             return Err(error);
         }
         let mut all = self.list()?;
-        all.truncate(all.len().saturating_sub(keep.max(1)));
+        let newest = all.split_off(all.len().saturating_sub(keep.max(1)));
+        if newest.iter().all(|(step, _)| *step > proven) {
+            let good = all.iter().rposition(|(step, _)| *step <= proven);
+            good.map(|index| all.remove(index));
+        }
         all.into_iter()
             .try_for_each(|(step, old)| self.discard(step, &old))?;
         Ok(path)
@@ -330,7 +336,9 @@ mod tests {
             dims: DIMS,
             values: &values,
         });
-        checkpoints.save(&state, &model, &moments, keep).unwrap()
+        checkpoints
+            .save(&state, &model, &moments, keep, step)
+            .unwrap()
     }
 
     fn store() -> (tempfile::TempDir, Checkpoints) {
@@ -391,6 +399,29 @@ mod tests {
         ];
         newest.read_optimizer(targets).unwrap();
         assert_eq!([m[5], v[5]], [1e6, 1e6]);
+    }
+
+    #[test]
+    fn one_that_is_proven_stays_beside_newer_ones() {
+        let (_folder, checkpoints) = store();
+        let state = |step| State {
+            step,
+            ..State::new(identity())
+        };
+        for (step, keep, proven, left) in [
+            (1, 1, 0, vec![1]),
+            (2, 1, 1, vec![1, 2]),
+            (3, 1, 1, vec![1, 3]),
+            (4, 1, 3, vec![3, 4]),
+            (5, 2, 3, vec![3, 4, 5]),
+            (6, 2, 5, vec![5, 6]),
+            (7, 1, 7, vec![7]),
+        ] {
+            checkpoints
+                .save(&state(step), &[], &[], keep, proven)
+                .unwrap();
+            assert_eq!(steps(&checkpoints), left, "after step {step}");
+        }
     }
 
     #[test]
@@ -455,7 +486,7 @@ mod tests {
             dims: &[7],
             values: &[1.0; 6],
         }];
-        let error = checkpoints.save(&state, &wrong, &[], 2).unwrap_err();
+        let error = checkpoints.save(&state, &wrong, &[], 2, 2).unwrap_err();
         assert!(error.to_string().contains(MODEL), "{error}");
         assert_eq!(fs::read_dir(&checkpoints.folder).unwrap().count(), 1);
         assert_eq!(steps(&checkpoints), [1]);

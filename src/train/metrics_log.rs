@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What one optimizer step did. A figure that was not finite is `null`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,6 +45,104 @@ pub struct ValidationRecord {
     pub validation_accuracy: Option<f64>,
     /// Wall seconds it took.
     pub validation_seconds: f64,
+}
+
+/// The most bytes of a line: a step with a hundred figures has a tenth of it.
+const LONGEST_LINE: u64 = 1 << 16;
+
+/// What a line of a log says, read again. What was not finite, or is not there, is NaN.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    /// An optimizer step.
+    Step {
+        /// Steps done, this one included.
+        step: u64,
+        /// Its loss.
+        loss: f64,
+        /// Its wall seconds.
+        seconds: f64,
+        /// Tokens trained on each second.
+        tokens_per_second: f64,
+        /// All other numbers of the line.
+        figures: Vec<(String, f64)>,
+    },
+    /// A validation.
+    Validation {
+        /// Steps done.
+        step: u64,
+        /// Its loss.
+        loss: f64,
+        /// Share of what was right, where that can be said.
+        accuracy: Option<f64>,
+    },
+}
+
+/// Why a log could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct LogError {
+    /// Counted from one.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Gives every step and validation of a log to `take`, in their order.
+///
+/// # Errors
+/// At the first line that is no JSON, too long, or cannot be read.
+pub fn read(log: &mut dyn BufRead, mut take: impl FnMut(Entry)) -> Result<(), LogError> {
+    let mut text = Vec::new();
+    for line in 1.. {
+        let wrong = |reason: String| LogError { line, reason };
+        text.clear();
+        let bytes = (&mut *log)
+            .take(LONGEST_LINE + 1)
+            .read_until(b'\n', &mut text)
+            .map_err(|error| wrong(error.to_string()))?;
+        if bytes == 0 {
+            break;
+        }
+        if bytes as u64 > LONGEST_LINE {
+            return Err(wrong(format!(
+                "it has more than {LONGEST_LINE} bytes, as no line of a log has"
+            )));
+        }
+        let value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        entry(&value).into_iter().for_each(&mut take);
+    }
+    Ok(())
+}
+
+/// What a line says; `None` where that is something else.
+fn entry(line: &Value) -> Option<Entry> {
+    const OWN: [&str; 5] = [
+        "step",
+        "loss",
+        "seconds",
+        "tokens_per_second",
+        "learning_rate",
+    ];
+    let number = |key: &str| line.get(key).and_then(Value::as_f64);
+    let step = line.get("step")?.as_u64()?;
+    if line.get("validation_loss").is_some() {
+        return Some(Entry::Validation {
+            step,
+            loss: number("validation_loss").unwrap_or(f64::NAN),
+            accuracy: number("validation_accuracy"),
+        });
+    }
+    let others = line.as_object().into_iter().flatten();
+    let others = others.filter(|(key, _)| !OWN.contains(&key.as_str()));
+    Some(Entry::Step {
+        step,
+        loss: number("loss").unwrap_or(f64::NAN),
+        seconds: number("seconds")?,
+        tokens_per_second: number("tokens_per_second").unwrap_or(f64::NAN),
+        figures: others
+            .filter_map(|(key, value)| Some((key.clone(), value.as_f64()?)))
+            .collect(),
+    })
 }
 
 /// The log, open at its end.
@@ -120,6 +219,57 @@ mod tests {
             skip_reason: Some("its loss or gradient is not finite".to_owned()),
             figures: BTreeMap::from([("reward", 0.5)]),
         }
+    }
+
+    #[test]
+    fn what_was_logged_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut log = MetricsLog::open(&path, 0).unwrap();
+        log.append(&step(1)).unwrap();
+        let validation = ValidationRecord {
+            step: 1,
+            validation_loss: f64::NAN,
+            validation_accuracy: Some(0.5),
+            validation_seconds: 1.0,
+        };
+        log.append(&validation).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let mut found = Vec::new();
+        read(&mut text.as_bytes(), |entry| found.push(entry)).unwrap();
+        let figures = vec![("reward".to_owned(), 0.5)];
+        let first = Entry::Step {
+            step: 1,
+            loss: 2.5,
+            seconds: 0.5,
+            tokens_per_second: 100.0,
+            figures,
+        };
+        assert_eq!(found[0], first);
+        let [
+            _,
+            Entry::Validation {
+                step: 1,
+                loss,
+                accuracy: Some(0.5),
+            },
+        ] = found[..]
+        else {
+            panic!("{found:?}")
+        };
+        assert!(loss.is_nan());
+        let error = read(&mut format!("{text}{{").as_bytes(), |_| ()).unwrap_err();
+        assert_eq!(error.line, 3);
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_refused() {
+        let mut endless = BufReader::new(io::repeat(b' '));
+        let error = read(&mut endless, |_| ()).unwrap_err();
+        assert!(
+            error.to_string().contains("more than 65536 bytes"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -89,6 +89,16 @@ pub enum RunError {
         /// The newest checkpoint from before, where there is one.
         last_good: Option<PathBuf>,
     },
+    /// An update has left numbers that are none.
+    #[error("the weights are lost: after step {step} {what}, and nothing of this state is saved")]
+    Spoilt {
+        /// Steps done.
+        step: u64,
+        /// How that shows.
+        what: String,
+        /// The newest checkpoint from before, where there is one.
+        last_good: Option<PathBuf>,
+    },
 }
 
 /// Gives a trainer the weights and moments of a checkpoint.
@@ -136,7 +146,7 @@ impl Run<'_> {
     /// Trains until the last step is done or `stop` is raised; either way the state is saved before this returns.
     ///
     /// # Errors
-    /// When the disk takes no checkpoint or log line, or the loss is lost; the checkpoints saved before stay as they are.
+    /// When the disk takes no checkpoint or log line, or loss or weights are lost; the checkpoints saved before stay as they are.
     pub fn go(mut self, stop: &AtomicBool) -> Result<Summary, RunError> {
         let mut log = self
             .folder
@@ -156,6 +166,9 @@ impl Run<'_> {
                     log.write(|log| log.append(&record))?;
                 }
                 self.events.validated(&record);
+                if !record.validation_loss.is_finite() {
+                    return Err(self.spoilt("the validation loss is not finite".to_owned())?);
+                }
             }
             let is_saved = saved
                 .as_ref()
@@ -274,10 +287,16 @@ impl Run<'_> {
             .map_or(Ok(()), |rank| Err(RunError::Stray { step, rank }))
     }
 
-    /// The checkpoint, where this process keeps any.
+    /// The checkpoint, where this process keeps any. What is not finite is no state to go on from.
     fn save(&mut self) -> Result<Option<PathBuf>, RunError> {
         self.agree()?;
+        let proven = self.proven();
         let [weights, moments] = self.trainer.tensors();
+        let mut all = weights.iter().chain(&moments);
+        if let Some(tensor) = all.find(|tensor| !is_finite(tensor.values)) {
+            let what = format!("{} has values that are not finite", tensor.name);
+            return Err(self.spoilt(what)?);
+        }
         let Some(folder) = self.folder else {
             return Ok(None);
         };
@@ -287,27 +306,51 @@ impl Run<'_> {
             &weights,
             &moments,
             self.settings.keep_checkpoints,
+            proven,
         )?;
         self.events.saved(self.state.step, &path);
         Ok(Some(path))
+    }
+
+    /// The newest step whose weights are known to be of use, because a loss that was believed has been computed with them: those
+    /// before the last update, or, after a validation, the present ones.
+    fn proven(&self) -> u64 {
+        let step = self.state.step;
+        if step > 0 && self.state.history.last_validation_step == Some(step) {
+            return step;
+        }
+        step.saturating_sub(u64::from(self.state.skipped_in_a_row) + 1)
     }
 
     /// The weights that fail on one batch after the other may have been saved before they failed first: that checkpoint is set
     /// aside.
     fn give_up(&self, reason: Option<String>) -> Result<RunError, CheckpointError> {
         let (step, skips) = (self.state.step, self.state.skipped_in_a_row);
-        let last_used = step - u64::from(skips);
-        let mut last_good = None;
-        if let Some(checkpoints) = self.folder.map(RunFolder::checkpoints) {
-            checkpoints.set_aside_after(last_used.saturating_sub(1))?;
-            last_good = checkpoints.list()?.pop().map(|(_, path)| path);
-        }
         Ok(RunError::Diverged {
             step,
             skips,
             reason: reason.unwrap_or_default(),
-            last_good,
+            last_good: self.go_back(step - u64::from(skips))?,
         })
+    }
+
+    fn spoilt(&self, what: String) -> Result<RunError, CheckpointError> {
+        let step = self.state.step;
+        Ok(RunError::Spoilt {
+            step,
+            what,
+            last_good: self.go_back(step - u64::from(self.state.skipped_in_a_row))?,
+        })
+    }
+
+    /// Sets aside what was saved after the update `last` or later, and says what is left.
+    fn go_back(&self, last: u64) -> Result<Option<PathBuf>, CheckpointError> {
+        let Some(folder) = self.folder else {
+            return Ok(None);
+        };
+        let checkpoints = folder.checkpoints();
+        checkpoints.set_aside_after(last.saturating_sub(1))?;
+        Ok(checkpoints.list()?.pop().map(|(_, path)| path))
     }
 
     /// A validation that was interrupted is due again when the run is resumed.
@@ -332,6 +375,10 @@ impl Run<'_> {
             .is_some_and(|every| step.is_multiple_of(every));
         step > 0 && due && self.state.skipped_in_a_row == 0
     }
+}
+
+fn is_finite(values: &[f32]) -> bool {
+    values.iter().all(|value| value.is_finite())
 }
 
 /// The log, which names its file when it fails.

@@ -5,9 +5,11 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::checkpoint::{CheckpointError, Checkpoints};
 use super::disk_space;
+use crate::atomic;
 use crate::units::Bytes;
 
 /// The file whose lock is the folder's.
@@ -96,6 +98,8 @@ impl RunFolder {
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
         checkpoints(path).tidy()?;
+        // Whoever wrote here had the lock.
+        atomic::sweep(path, Duration::ZERO).map_err(unusable)?;
         Ok(RunFolder {
             path: path.to_owned(),
             is_new,
@@ -160,6 +164,16 @@ mod tests {
         assert!(matches!(error, RunFolderError::Busy { .. }), "{error}");
         drop(first);
         RunFolder::lock(&path).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_run_has_not_finished_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        // A process id beyond any that Linux gives out.
+        let left = folder.path().join(".config.json.99999999.0.tmp");
+        fs::write(&left, "{").unwrap();
+        RunFolder::lock(folder.path()).unwrap();
+        assert!(!left.exists());
     }
 
     #[test]

@@ -5,25 +5,26 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("atomic", &[]),
     ("bounded", &["units"]),
+    ("json", &[]),
     ("probe", &["units"]),
     ("kernels", &["units"]),
     ("parallel", &["kernels", "units"]),
     ("tensor", &["units"]),
-    ("config", &["units"]),
-    ("text", &["atomic", "units"]),
+    ("config", &["json", "units"]),
+    ("text", &["atomic", "json", "units"]),
     ("fleet", &["parallel", "units"]),
     ("model", &["kernels", "tensor", "parallel", "units"]),
     (
         "train",
         &[
             "model", "fleet", "text", "tensor", "parallel", "kernels", "record", "atomic",
-            "bounded", "units",
+            "bounded", "json", "units",
         ],
     ),
-    ("measure", &["units"]),
+    ("measure", &["bounded", "units"]),
     ("stats", &["units"]),
     ("record", &["units"]),
-    ("history", &["record", "units"]),
+    ("history", &["record", "json", "units"]),
     (
         "suites",
         &[
@@ -37,7 +38,7 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
         &[
             "probe", "measure", "stats", "kernels", "tensor", "parallel", "model", "train", "text",
             "config", "record", "history", "suites", "report", "fleet", "atomic", "bounded",
-            "units",
+            "json", "units",
         ],
     ),
 ];
@@ -129,6 +130,8 @@ pub(crate) const UNSAFE: &[&str] = &[
 /// Rooms and files that serde may enter: results belong to `record`, the others read or write files of their own.
 pub(crate) const SERDE: &[&str] = &[
     "src/config/",
+    // Values of any kind, and no type of ours.
+    "src/json.rs",
     "src/record/",
     "src/text/",
     // What a checkpoint and the log beside it hold.

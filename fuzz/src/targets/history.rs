@@ -1,5 +1,6 @@
 //! A history that somebody exported, imported into a new one.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use loopos::history::History;
@@ -22,9 +23,21 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+thread_local! {
+    /// An empty history. What is refused leaves it so; the next input is given another where something was kept.
+    static EMPTY: RefCell<Option<History>> = const { RefCell::new(None) };
+}
+
+fn open() -> History {
+    History::open(Path::new(":memory:")).expect("a history in memory")
+}
+
 fn import(data: &[u8]) {
-    let mut history = History::open(Path::new(":memory:")).expect("a history in memory");
+    let mut history = EMPTY.take().unwrap_or_else(open);
     if history.import(&mut &data[..]).is_err() {
+        let left = history.machines().expect("the machines of a history");
+        assert!(left.is_empty(), "what was refused is kept");
+        EMPTY.set(Some(history));
         return;
     }
     let mut exported = Vec::new();

@@ -2,11 +2,13 @@
 
 mod checkpoint;
 mod config;
+mod counters;
 mod examples;
 mod history;
 mod hugging_face_config;
 mod hugging_face_weights;
 mod ids;
+mod log;
 mod machine;
 mod page;
 mod run;
@@ -29,14 +31,16 @@ pub(crate) struct Target {
 }
 
 /// Every target.
-pub(crate) const ALL: [&Target; 12] = [
+pub(crate) const ALL: [&Target; 14] = [
     &checkpoint::TARGET,
     &config::TARGET,
+    &counters::TARGET,
     &examples::TARGET,
     &history::TARGET,
     &hugging_face_config::TARGET,
     &hugging_face_weights::TARGET,
     &ids::TARGET,
+    &log::TARGET,
     &machine::TARGET,
     &page::TARGET,
     &run::TARGET,

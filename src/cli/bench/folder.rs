@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::outcome::Failure;
-use crate::record::Run;
+use crate::record::{Run, sealed};
 use crate::report;
 
 /// The folder of one run, made and known to be writable.
@@ -76,7 +76,7 @@ fn try_writing(place: &Path) -> io::Result<()> {
 fn write_json(folder: &Path, run: &Run) -> io::Result<()> {
     let (temporary, path) = (folder.join("run.json.tmp"), folder.join("run.json"));
     let mut file = File::create(&temporary)?;
-    serde_json::to_writer_pretty(&mut file, run)?;
+    serde_json::to_writer_pretty(&mut file, &sealed(run)?)?;
     file.write_all(b"\n")?;
     file.sync_all()?;
     fs::rename(&temporary, &path)

@@ -1,9 +1,8 @@
 //! The page of a training run, from the log that `loopos train` keeps in its folder.
 
-use std::fs;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
-
-use serde_json::Value;
 
 use super::super::bench::Document;
 use super::super::outcome::Failure;
@@ -11,19 +10,11 @@ use crate::config::Config;
 use crate::probe::Machine;
 use crate::record::Run;
 use crate::suites::{Course, CourseStep, Effort, Recorder, record_course};
+use crate::train::metrics_log::{self, Entry};
 use crate::train::run_folder;
 
 /// The log in the folder of a training run.
 pub(super) const FILE: &str = "metrics.jsonl";
-
-/// What a line says of a step beside what its task found.
-const OWN: [&str; 5] = [
-    "step",
-    "loss",
-    "seconds",
-    "tokens_per_second",
-    "learning_rate",
-];
 
 /// The run whose log is in `folder`, as a document of the training suite.
 ///
@@ -31,7 +22,7 @@ const OWN: [&str; 5] = [
 /// When log or configuration cannot be read, or no step is in it.
 pub(super) fn read(folder: &Path) -> Result<Run, Failure> {
     let path = folder.join(FILE);
-    let text = fs::read_to_string(&path)
+    let file = File::open(&path)
         .map_err(|error| Failure::wrong_use(format!("{}: {error}", path.display())))?;
     let config = Config::load(&run_folder::config(folder)).map_err(Failure::failed)?;
     let machine = Machine::detect();
@@ -45,13 +36,8 @@ pub(super) fn read(folder: &Path) -> Result<Run, Failure> {
         how: format!("the log of the run {name}"),
         ..Course::default()
     };
-    for (number, line) in text.lines().enumerate() {
-        let line: Value = serde_json::from_str(line).map_err(|error| {
-            let place = format!("{}, line {}", path.display(), number + 1);
-            Failure::failed(format!("{place}: {error}"))
-        })?;
-        add(&mut course, &line);
-    }
+    metrics_log::read(&mut BufReader::new(file), |entry| add(&mut course, entry))
+        .map_err(|error| Failure::failed(format!("{}, {error}", path.display())))?;
     if course.steps.is_empty() {
         return Err(Failure::no_data(format!(
             "{}: no step is in it",
@@ -94,38 +80,33 @@ fn threads(folder: &Path, config: &Config, machine: &Machine) -> usize {
     )
 }
 
-/// A line: a step or a validation. What is `null` was not finite.
-fn add(course: &mut Course, line: &Value) {
-    let number = |key: &str| line.get(key).and_then(Value::as_f64);
-    let Some(step) = line.get("step").and_then(Value::as_u64) else {
-        return;
-    };
-    if line.get("validation_loss").is_some() {
-        let loss = number("validation_loss").unwrap_or(f64::NAN);
-        course
-            .validations
-            .push((step, loss, number("validation_accuracy")));
-        return;
+fn add(course: &mut Course, entry: Entry) {
+    match entry {
+        Entry::Step {
+            step,
+            loss,
+            seconds,
+            tokens_per_second,
+            figures,
+        } => course.steps.push(CourseStep {
+            step,
+            loss,
+            seconds,
+            tokens_per_second,
+            figures,
+        }),
+        Entry::Validation {
+            step,
+            loss,
+            accuracy,
+        } => course.validations.push((step, loss, accuracy)),
     }
-    let Some(seconds) = number("seconds") else {
-        return;
-    };
-    let figures = line.as_object().into_iter().flatten();
-    let figures = figures.filter(|(key, _)| !OWN.contains(&key.as_str()));
-    course.steps.push(CourseStep {
-        step,
-        loss: number("loss").unwrap_or(f64::NAN),
-        seconds,
-        tokens_per_second: number("tokens_per_second").unwrap_or(f64::NAN),
-        figures: figures
-            .filter_map(|(key, value)| Some((key.clone(), value.as_f64()?)))
-            .collect(),
-    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const LOG: &str = r#"{"step":1,"loss":2.0,"learning_rate":0.1,"gradient_norm":null,"tokens_per_second":50.0,"seconds":2.0,"skipped":false,"reward":-0.5}
 {"step":2,"loss":1.0,"learning_rate":0.1,"gradient_norm":1.0,"tokens_per_second":100.0,"seconds":1.0,"skipped":false,"reward":0.5}

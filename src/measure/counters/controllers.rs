@@ -4,9 +4,11 @@
 //! Ice Lake on have `uncore_imc` or, read through memory-mapped registers, `uncore_imc_free_running_*`; servers count commands of
 //! each channel. They belong to a package and not to a thread, so that the kernel shows them to those only who may see all programs.
 
+use super::described::{Described, describe};
 use super::event::{Counter, Event, Missing, Reading, Scope, Tally};
 use super::perf::{self, Times};
 use super::tables::TRAFFIC;
+use crate::bounded;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// What every such unit is called, and those among them that cost no counter: they come first.
 const UNIT: &str = "uncore_imc";
 const FREE_RUNNING: &str = "free_running";
+
+/// The most bytes of a file of sysfs: a page.
+const LONGEST: u64 = 4096;
 
 /// Bytes between memory and its controllers.
 #[derive(Debug)]
@@ -31,16 +36,6 @@ struct Open {
 
 /// How one is opened: type of the unit, event, CPU of the package. Tests hand in a kernel that fails.
 type Opener<'a> = dyn Fn(u32, u64, u32) -> io::Result<File> + 'a;
-
-/// An event as sysfs describes it.
-#[derive(Clone, Debug, PartialEq)]
-struct Described {
-    unit: u32,
-    config: u64,
-    /// One CPU for each package.
-    cpus: Vec<u32>,
-    bytes_a_count: f64,
-}
 
 impl Controllers {
     /// Opens what this machine has. Never fails: what cannot be counted is missing in the readings, with its reason.
@@ -141,7 +136,8 @@ fn described(units: &Path, names: &[&str]) -> Vec<Described> {
             .and_then(|name| name.to_str())
             .unwrap_or_default();
         if name.starts_with(UNIT) {
-            let found = names.iter().find_map(|event| describe(folder, event));
+            let text = |name: &str| bounded::read_text(&folder.join(name), LONGEST).ok();
+            let found = names.iter().find_map(|event| describe(&text, event));
             let list = match name.contains(FREE_RUNNING) {
                 true => &mut free,
                 false => &mut others,
@@ -150,72 +146,6 @@ fn described(units: &Path, names: &[&str]) -> Vec<Described> {
         }
     }
     if free.is_empty() { others } else { free }
-}
-
-/// `None` where the unit has no such event, or tells nonsense.
-fn describe(unit: &Path, event: &str) -> Option<Described> {
-    let text = |name: &str| {
-        let text = std::fs::read_to_string(unit.join(name)).ok()?;
-        Some(text.trim().to_string())
-    };
-    let terms = text(&format!("events/{event}"))?;
-    let mut config = 0;
-    for term in terms.split(',') {
-        let (field, value) = term.split_once('=').unwrap_or((term, "1"));
-        let place = text(&format!("format/{}", field.trim()))?;
-        config |= placed(number(value)?, &place)?;
-    }
-    let scale: f64 = match text(&format!("events/{event}.scale")) {
-        Some(scale) => scale.parse().ok()?,
-        None => 1.0,
-    };
-    let factor = match text(&format!("events/{event}.unit")).as_deref() {
-        Some("MiB") => 1024.0 * 1024.0,
-        Some("KiB") => 1024.0,
-        Some("Bytes" | "B") => 1.0,
-        // A count of nobody knows what.
-        _ => return None,
-    };
-    let bytes_a_count = scale * factor;
-    let sensible = bytes_a_count.is_finite() && bytes_a_count > 0.0;
-    let cpus = cpu_numbers(&text("cpumask")?)?;
-    sensible.then_some(Described {
-        unit: text("type")?.parse().ok()?,
-        config,
-        cpus,
-        bytes_a_count,
-    })
-}
-
-/// One CPU a package, between commas.
-fn cpu_numbers(list: &str) -> Option<Vec<u32>> {
-    let numbers = list.split(',').map(|number| number.trim().parse().ok());
-    numbers.collect()
-}
-
-fn number(text: &str) -> Option<u64> {
-    let text = text.trim();
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
-/// A value at its bits: `config:8-15`, or several ranges that it fills from its lowest bit on, `config:0-7,32-35`.
-fn placed(value: u64, format: &str) -> Option<u64> {
-    let (mut rest, mut config) = (value, 0);
-    for range in format.strip_prefix("config:")?.split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        if first > last || last > 63 {
-            return None;
-        }
-        let width = last - first + 1;
-        let mask = u64::MAX >> (64 - width);
-        config |= (rest & mask) << first;
-        rest = rest.checked_shr(width).unwrap_or(0);
-    }
-    (rest == 0).then_some(config)
 }
 
 #[cfg(test)]

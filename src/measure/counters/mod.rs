@@ -7,6 +7,7 @@
 //! nothing is multiplexed: one group per pass over the same work.
 
 mod controllers;
+pub mod described;
 pub mod event;
 pub mod formulas;
 mod perf;

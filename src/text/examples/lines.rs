@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::json;
 use crate::text::Key;
 
 /// Bytes of a line; a longer one is no example.
@@ -137,7 +138,7 @@ fn object(line: &[u8]) -> Result<Map<String, Value>, String> {
     if line.len() > LONGEST_LINE {
         return Err(format!("it is longer than {LONGEST_LINE} bytes"));
     }
-    match serde_json::from_slice(line) {
+    match json::parse(line) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err("it is JSON, but no object".to_owned()),
         Err(error) => Err(format!("it is no JSON: {error}")),

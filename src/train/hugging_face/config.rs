@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::json::parse;
 use crate::model::Shape;
 
 /// GELU in its tanh form, the one that is computed here, by the names that transformers gives it.
@@ -41,7 +42,7 @@ const SWITCHES: [(&str, bool, &str); 3] = [
 /// # Errors
 /// What is wrong or is not computed here, with its key.
 pub(super) fn shape(text: &str) -> Result<Shape, String> {
-    let config: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let config = parse(text.as_bytes()).map_err(|error| error.to_string())?;
     if !config.is_object() {
         return Err("it holds no object".to_owned());
     }
@@ -217,6 +218,12 @@ mod tests {
         let mut config = describe(&SHAPE, None);
         config["n_head"] = json!(5);
         assert!(shape(&config.to_string()).unwrap_err().contains("5 heads"));
+        let twice = r#"{"model_type": "gpt2", "n_layer": 1, "n_layer": 2}"#;
+        assert!(
+            shape(twice)
+                .unwrap_err()
+                .contains("`n_layer` is there twice")
+        );
         for text in ["", "[]", "{", "null"] {
             assert!(shape(text).is_err(), "{text}");
         }

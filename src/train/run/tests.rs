@@ -219,7 +219,7 @@ fn a_lost_loss_ends_the_run_and_keeps_the_weights_from_before() {
     let good = go(
         folder.path(),
         settings(4),
-        &mut data(0.2),
+        &mut data(0.0),
         &mut Watch::default(),
     )
     .unwrap();
@@ -228,7 +228,7 @@ fn a_lost_loss_ends_the_run_and_keeps_the_weights_from_before() {
         checkpoint_every: Some(1),
         ..settings(100)
     };
-    let error = go(folder.path(), broken, &mut data(0.2), &mut Watch::default()).unwrap_err();
+    let error = go(folder.path(), broken, &mut data(0.0), &mut Watch::default()).unwrap_err();
     let words = error.to_string();
     assert!(words.contains("not finite"), "{words}");
     let RunError::Diverged {
@@ -259,6 +259,72 @@ fn a_lost_loss_ends_the_run_and_keeps_the_weights_from_before() {
         .filter(|line| line[1].is_none() && line[3].is_none())
         .count();
     assert!(skipped >= 5, "{skipped}");
+}
+
+/// Goes on from step 4 at a rate that no weights survive.
+fn broken(folder: &Path, rate: f64, steps: u64, validation: f64) -> (PathBuf, RunError) {
+    let (one, mut watch) = (
+        Settings {
+            keep_checkpoints: 1,
+            ..settings(4)
+        },
+        Watch::default(),
+    );
+    let good = go(folder, one, &mut data(validation), &mut watch).unwrap();
+    let broken = Settings {
+        schedule: Schedule::Constant { rate },
+        checkpoint_every: Some(1),
+        keep_checkpoints: 1,
+        ..settings(steps)
+    };
+    let error = go(folder, broken, &mut data(validation), &mut watch).unwrap_err();
+    (good.checkpoint.unwrap(), error)
+}
+
+#[test]
+fn the_last_good_checkpoint_stays_until_the_next_one_has_had_a_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, error) = broken(folder.path(), 1e38, 100, 0.0);
+    let RunError::Diverged {
+        step: 10,
+        skips: 5,
+        last_good,
+        ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(last_good, Some(good));
+}
+
+#[test]
+fn weights_that_are_none_are_neither_saved_nor_called_trained() {
+    // Infinite after the update, or so large that no loss comes of them; the last update is as any other.
+    for (rate, validation, words) in [
+        (1e300, 0.0, "has values that are not finite"),
+        (1e38, 0.2, "the validation loss is not finite"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, error) = broken(folder.path(), rate, 5, validation);
+        let RunError::Spoilt {
+            step: 5,
+            what,
+            last_good,
+        } = error
+        else {
+            panic!("{error}")
+        };
+        assert!(what.contains(words), "{what}");
+        assert_eq!(last_good, Some(good.clone()));
+        let newest = RunFolder::lock(folder.path())
+            .unwrap()
+            .checkpoints()
+            .latest()
+            .unwrap()
+            .0
+            .unwrap();
+        assert_eq!(newest.path, good);
+    }
 }
 
 /// So narrow a limit that ordinary noise is above it.

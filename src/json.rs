@@ -1,25 +1,16 @@
-//! JSON text to a value, refusing what `serde_json` lets through: the same key twice in one object.
+//! JSON to a value, refusing what `serde_json` lets through: the same key twice in one object.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::error::ConfigError;
-
-/// Parses one JSON object.
-pub(super) fn parse(text: &str) -> Result<Value, ConfigError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let value = serde_json::from_str::<Strict>(text).map_err(|error| ConfigError::Syntax {
-        message: error.to_string(),
-    })?;
-    if value.0.is_object() {
-        Ok(value.0)
-    } else {
-        Err(ConfigError::Syntax {
-            message: "the sections must stand in one pair of braces".into(),
-        })
-    }
+/// Parses JSON.
+///
+/// # Errors
+/// When it is none, or an object has a key twice: of two values one would be believed, and another program may believe the other.
+pub fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice::<Strict>(text).map(|value| value.0)
 }
 
 struct Strict(Value);
@@ -88,7 +79,21 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
-/// The value of an override: JSON where it is JSON, else the text itself.
-pub(super) fn parse_scalar(text: &str) -> Value {
-    serde_json::from_str::<Strict>(text).map_or_else(|_| text.into(), |value| value.0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_there_once_however_it_is_spelt() {
+        let text = br#"{"a": [{"b": 1, "c": null}], "d": true, "e": -2.5e3}"#;
+        assert_eq!(
+            parse(text).unwrap(),
+            serde_json::from_slice::<Value>(text).unwrap()
+        );
+        for twice in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"\u0061":2}}]"#] {
+            let error = parse(twice.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("`a` is there twice"), "{error}");
+        }
+        assert!(parse(b"{} {}").is_err() && parse(b"\xff").is_err());
+    }
 }
