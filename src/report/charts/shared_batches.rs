@@ -33,7 +33,6 @@ struct Way {
     waiting: f64,
     summing: Option<f64>,
     efficiency: Option<f64>,
-    overlap: Option<f64>,
     off: Option<f64>,
 }
 
@@ -60,7 +59,6 @@ fn ways(view: &View<'_>) -> Vec<Way> {
             waiting,
             summing: value(summing, "seconds"),
             efficiency,
-            overlap: value(way, "overlap"),
             off: value(way, "prediction_error"),
         })
     };
@@ -139,7 +137,7 @@ fn table(view: &View<'_>) -> Markup {
     html! {
         table {
             thead { tr {
-                th { "ranks" } th.n { "step" } th.n { "efficiency" } th.n { "waits" } th.n { "sums" } th.n { "hidden" } th.n { "of possible" }
+                th { "ranks" } th.n { "step" } th.n { "efficiency" } th.n { "waits" } th.n { "sums" } th.n { "hidden" }
                 th.n { "forecast" }
             } }
             tbody { @for way in ways(view) { tr {
@@ -149,7 +147,6 @@ fn table(view: &View<'_>) -> Markup {
                 td.n { @if way.summing.is_some() { (duration(way.waiting)) } @else { (none()) } }
                 td.n { (way.summing.map_or_else(none, duration)) }
                 td.n { (ratio(way.summing.filter(|all| *all > 0.0).map(|all| 1.0 - way.waiting / all))) }
-                td.n { (ratio(way.overlap)) }
                 td.n { (way.off.map_or_else(none, |off| format!("{:+.1} %", 100.0 * off))) }
             } } }
         }
