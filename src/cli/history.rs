@@ -124,7 +124,7 @@ fn existing(place: &Place) -> Result<History, Failure> {
                 .help("`loopos history add reports` keeps the runs of a folder"),
         );
     }
-    History::open(&path).map_err(failed)
+    History::open(&path).map_err(|error| failed(error, place))
 }
 
 /// Opens a history, or begins one.
@@ -139,13 +139,18 @@ fn begun(place: &Place) -> Result<History, Failure> {
                 .help("name another file by --file FILE")
         })?;
     }
-    History::open(&path).map_err(failed)
+    History::open(&path).map_err(|error| failed(error, place))
 }
 
-fn failed(error: HistoryError) -> Failure {
-    match error {
-        HistoryError::Import { .. } | HistoryError::Newer { .. } => Failure::wrong_use(error),
-        other => Failure::failed(other),
+fn failed(error: HistoryError, place: &Place) -> Failure {
+    match (error, file(place)) {
+        (error @ (HistoryError::Import { .. } | HistoryError::Newer { .. }), _) => {
+            Failure::wrong_use(error)
+        }
+        (error @ (HistoryError::Damaged { .. } | HistoryError::Database(_)), Ok(path)) => {
+            Failure::failed(format!("{}: {error}", path.display()))
+        }
+        (other, _) => Failure::failed(other),
     }
 }
 
@@ -161,7 +166,7 @@ fn add(runs: &[PathBuf], place: &Place) -> anyhow::Result<Exit> {
             .iter()
             .map(|file| runs::read(file))
             .collect::<Result<Vec<_>, _>>()?;
-        new += history.add(&runs).map_err(failed)?;
+        new += history.add(&runs).map_err(|error| failed(error, place))?;
     }
     tell(files.len(), new, place)
 }
@@ -169,12 +174,14 @@ fn add(runs: &[PathBuf], place: &Place) -> anyhow::Result<Exit> {
 fn import(from: &Path, place: &Place) -> anyhow::Result<Exit> {
     let mut history = begun(place)?;
     let (count, new) = if from == Path::new("-") {
-        history.import(&mut io::stdin().lock()).map_err(failed)?
+        history
+            .import(&mut io::stdin().lock())
+            .map_err(|error| failed(error, place))?
     } else {
         let open = |error: io::Error| Failure::wrong_use(format!("{}: {error}", from.display()));
         history
             .import(&mut BufReader::new(File::open(from).map_err(open)?))
-            .map_err(failed)?
+            .map_err(|error| failed(error, place))?
     };
     tell(count, new, place)
 }
@@ -195,13 +202,15 @@ fn export(out: &Path, place: &Place) -> anyhow::Result<Exit> {
         let mut stdout = io::stdout().lock();
         match history.export(&mut stdout) {
             Err(HistoryError::Stream(error)) => return Err(error.into()),
-            other => other.map_err(failed)?,
+            other => other.map_err(|error| failed(error, place))?,
         };
         stdout.flush()?;
         return Ok(Exit::Done);
     }
     let mut text = Vec::new();
-    let count = history.export(&mut text).map_err(failed)?;
+    let count = history
+        .export(&mut text)
+        .map_err(|error| failed(error, place))?;
     write(out, &String::from_utf8_lossy(&text))?;
     writeln!(
         io::stdout(),
@@ -213,11 +222,14 @@ fn export(out: &Path, place: &Place) -> anyhow::Result<Exit> {
 }
 
 fn show(view: &View) -> anyhow::Result<Exit> {
-    let history = existing(&view.place)?;
-    let machines = history.machines().map_err(failed)?;
+    let place = &view.place;
+    let history = existing(place)?;
+    let machines = history.machines().map_err(|error| failed(error, place))?;
     let kept = pick(&machines, view.machine.as_deref())?;
     let fingerprint = &kept.machine.fingerprint;
-    let metrics = history.metrics(fingerprint).map_err(failed)?;
+    let metrics = history
+        .metrics(fingerprint)
+        .map_err(|error| failed(error, place))?;
     let chosen = timeline::chosen(&metrics, &view.only);
     if chosen.is_empty() {
         return Err(Failure::no_data("no metric of this machine fits")
@@ -227,7 +239,9 @@ fn show(view: &View) -> anyhow::Result<Exit> {
     let mut courses = Vec::with_capacity(chosen.len());
     for metric in chosen {
         courses.push(Course::of(
-            history.timeline(fingerprint, metric).map_err(failed)?,
+            history
+                .timeline(fingerprint, metric)
+                .map_err(|error| failed(error, place))?,
         ));
     }
     if let Some(path) = &view.html {

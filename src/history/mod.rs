@@ -148,7 +148,7 @@ impl History {
     pub fn metrics(&self, fingerprint: &str) -> Result<Vec<(Metric, usize)>, HistoryError> {
         let mut statement = self.database.prepare(
             "SELECT metric.name, metric.unit, metric.better, tally.runs
-             FROM tally LEFT JOIN metric ON metric.id = tally.metric JOIN machine ON machine.id = tally.machine
+             FROM tally LEFT JOIN metric ON metric.id = tally.metric JOIN machine NOT INDEXED ON machine.id = tally.machine
              WHERE machine.fingerprint = ?1 ORDER BY metric.id",
         )?;
         let rows = statement.query_map([fingerprint], |row| {
@@ -166,7 +166,7 @@ impl History {
         })?;
         let metrics: Vec<(Metric, i64)> = rows.collect::<Result<_, _>>()?;
         let kept: i64 = self.database.query_row(
-            "SELECT total(run.numbers) FROM run JOIN machine ON machine.id = run.machine WHERE machine.fingerprint = ?1",
+            "SELECT total(run.numbers) FROM run JOIN machine NOT INDEXED ON machine.id = run.machine WHERE machine.fingerprint = ?1",
             [fingerprint],
             |row| Ok(row.get::<_, f64>(0)? as i64),
         )?;
@@ -187,11 +187,12 @@ impl History {
     /// # Errors
     /// The database failed, or a number is not what was kept, or is missing.
     pub fn timeline(&self, fingerprint: &str, metric: &Metric) -> Result<Timeline, HistoryError> {
+        // Past the indices of names, which have no digests: one that is damaged would find nothing.
         let mut statement = self.database.prepare_cached(
             "SELECT run.name, run.started, run.revision, number.value, number.low, number.high, number.provenance, number.digest
              FROM number LEFT JOIN run ON run.id = number.run
-             WHERE number.metric = (SELECT id FROM metric WHERE name = ?2 AND unit = ?3)
-               AND number.machine = (SELECT id FROM machine WHERE fingerprint = ?1)",
+             WHERE number.metric = (SELECT id FROM metric NOT INDEXED WHERE name = ?2 AND unit = ?3)
+               AND number.machine = (SELECT id FROM machine NOT INDEXED WHERE fingerprint = ?1)",
         )?;
         let better = written(to_string(&metric.better));
         let mut points = Vec::new();
@@ -227,8 +228,8 @@ impl History {
         let kept: Option<i64> = self
             .database
             .prepare_cached(
-                "SELECT runs FROM tally WHERE metric = (SELECT id FROM metric WHERE name = ?2 AND unit = ?3)
-                 AND machine = (SELECT id FROM machine WHERE fingerprint = ?1)",
+                "SELECT runs FROM tally WHERE metric = (SELECT id FROM metric NOT INDEXED WHERE name = ?2 AND unit = ?3)
+                 AND machine = (SELECT id FROM machine NOT INDEXED WHERE fingerprint = ?1)",
             )?
             .query_row(params![fingerprint, metric.name, metric.unit], |row| row.get(0))
             .optional()?;
