@@ -44,7 +44,7 @@ pub use reduce::{add_column_sums, sum_of_squares};
 pub use relu::relu;
 pub use scale::scale;
 pub(crate) use softmax::Softmax;
-pub use softmax::{causal_softmax, softmax};
+pub use softmax::softmax;
 pub use stream::{Stores, Stream, stream};
 pub use stream_read::stream_read;
 pub use tanh::tanh;
