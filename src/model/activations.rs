@@ -58,6 +58,10 @@ pub struct Scratch {
     pub(crate) hidden: Region,
     /// Logits of a chunk of tokens: chunk x V.
     pub(crate) logits: Region,
+    /// Sums of the exponentials of these, a value for each tile of a row.
+    pub(crate) sums: Region,
+    /// A factor for each token of a chunk.
+    pub(crate) factors: Region,
     /// Loss of each token: rows.
     pub(crate) losses: Region,
     /// Partial sums of gains and biases.
@@ -150,7 +154,7 @@ impl ActivationsPlan {
     }
 
     /// The buffers of scratch, in order, and their lengths.
-    fn scratch_lens(&self) -> [usize; 9] {
+    fn scratch_lens(&self) -> [usize; 11] {
         let rows = self.rows();
         let (d, f, v) = (self.shape.d_model, self.shape.d_ff, self.shape.vocab_size);
         // Every product of a step with its packed right operand, then the gradients of weights, whose operands are plain.
@@ -173,6 +177,8 @@ impl ActivationsPlan {
             3 * rows * d,
             rows * f,
             self.chunk * v,
+            self.chunk * gemm::tiles_across(self.isa, v),
+            self.chunk,
             rows,
             rows.div_ceil(PARTIAL_ROWS) * 2 * d,
             gemm.into_iter().max().unwrap_or(0),
@@ -193,6 +199,8 @@ impl ActivationsPlan {
             qkv,
             hidden,
             logits,
+            sums,
+            factors,
             losses,
             partial,
             gemm,
@@ -204,6 +212,8 @@ impl ActivationsPlan {
             qkv,
             hidden,
             logits,
+            sums,
+            factors,
             losses,
             partial,
             gemm,

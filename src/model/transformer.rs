@@ -7,7 +7,7 @@ use super::{
     ops::{
         dropout::{Dropout, Site},
         embedding,
-        head::{Head, HeadGradients, Weighting},
+        head::{Exponentials, Head, HeadGradients, Weighting},
         layernorm, linear, scalar_head,
     },
 };
@@ -314,6 +314,13 @@ pub fn backward_and_loss(
             hidden: &mut scratch.inner[..rows * d],
             matrix,
             weighting: derivatives.weighting,
+            exponentials: Exponentials {
+                matrix: parameters.at(&layout.head),
+                sums: &mut scratch.sums,
+                factors: &mut scratch.factors,
+                // The gradient of the residual stream begins behind the head.
+                scaled: &mut scratch.residual,
+            },
         };
         head.run(compute, Some(into), observer)
     };

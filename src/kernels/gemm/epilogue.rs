@@ -9,8 +9,9 @@ use super::{
     tile::prefetch,
 };
 use crate::kernels::{
+    Isa,
     isa::{Op, Simd},
-    vec::gelu_lanes,
+    vec::{exp_lanes, gelu_lanes},
 };
 
 /// The last step of a product, fused into it. Matrices have the shape of C, `bias` one value a column.
@@ -36,11 +37,25 @@ pub enum Epilogue<'a> {
     },
     /// `C = C * factor`, element by element.
     Multiply(Matrix<'a>),
+    /// `C = C * factor` with one factor a row.
+    Rows(&'a [f32]),
+    /// `C = e^(C - shift)`, and the sum of it over each row: what a softmax follows from, without a pass of its own over C.
+    Exp {
+        /// One value a row.
+        shifts: &'a [f32],
+        /// Receives the sums of each row, rows x [`tiles_across`], one a tile: their order does not depend on who computes which.
+        sums: MatrixMut<'a>,
+    },
+}
+
+/// Tiles side by side in `columns` columns of a product.
+pub fn tiles_across(isa: Isa, columns: usize) -> usize {
+    columns.div_ceil(isa.gemm_tile().1)
 }
 
 impl Epilogue<'_> {
     /// Panics unless every part has the shape `rows` x `columns`.
-    pub(crate) fn check(&self, rows: usize, columns: usize) {
+    pub(crate) fn check(&self, isa: Isa, rows: usize, columns: usize) {
         let shape = |m: &Matrix<'_>| {
             assert_eq!(
                 (m.rows, m.columns, m.column_stride),
@@ -64,6 +79,12 @@ impl Epilogue<'_> {
                 );
             }
             Epilogue::Multiply(factor) => shape(factor),
+            Epilogue::Rows(factors) => assert_eq!(factors.len(), rows, "factors of rows"),
+            Epilogue::Exp { shifts, sums } => {
+                let tiles = tiles_across(isa, columns);
+                assert_eq!(shifts.len(), rows, "shifts of rows");
+                assert_eq!((sums.rows, sums.columns), (rows, tiles), "sums of rows");
+            }
         }
     }
 
@@ -88,6 +109,10 @@ impl Epilogue<'_> {
                 SharedEpilogue::BiasGelu(bias, derivative.data, derivative.row_stride)
             }
             Epilogue::Multiply(factor) => SharedEpilogue::Multiply(*factor),
+            Epilogue::Rows(factors) => SharedEpilogue::Rows(factors),
+            Epilogue::Exp { shifts, sums } => {
+                SharedEpilogue::Exp(shifts, sums.data, sums.row_stride)
+            }
         }
     }
 }
@@ -100,9 +125,12 @@ pub(crate) enum SharedEpilogue<'a> {
     BiasResidual(&'a [f32], Matrix<'a>),
     BiasGelu(&'a [f32], *mut f32, usize),
     Multiply(Matrix<'a>),
+    Rows(&'a [f32]),
+    Exp(&'a [f32], *mut f32, usize),
 }
 
-// SAFETY: the pointer names a matrix of the shape of C, and tiles write it only where they own C.
+// SAFETY: the pointers name a matrix of the shape of C, or one of a value for each row of each tile, and tiles write them only where they
+// own C.
 unsafe impl Sync for SharedEpilogue<'_> {}
 
 /// Where a tile lies in C.
@@ -119,7 +147,10 @@ impl SharedEpilogue<'_> {
     #[inline(always)]
     pub(crate) fn prefetch(self, place: Place) {
         let (start, stride) = match self {
-            SharedEpilogue::None | SharedEpilogue::Bias(_) => return,
+            SharedEpilogue::None
+            | SharedEpilogue::Bias(_)
+            | SharedEpilogue::Rows(_)
+            | SharedEpilogue::Exp(..) => return,
             SharedEpilogue::BiasResidual(_, m) | SharedEpilogue::Multiply(m) => {
                 (m.data.as_ptr(), m.row_stride)
             }
@@ -238,8 +269,53 @@ impl Op for Apply<'_> {
                     )
                 }
             }
+            SharedEpilogue::Rows(factors) => {
+                // SAFETY: passed on.
+                unsafe {
+                    each(
+                        s,
+                        place,
+                        c,
+                        stride,
+                        #[inline(always)]
+                        |i, _, _, x| s.mul(x, s.splat(factors[i])),
+                    )
+                }
+            }
+            SharedEpilogue::Exp(shifts, sums, sums_stride) => {
+                let tile = place.column / (S::TILE_VECTORS * S::LANES);
+                for i in 0..place.rows {
+                    let row = place.row + i;
+                    let shift = s.splat(shifts[row]);
+                    // SAFETY: the row of the tile, which is this thread's, and its place among the sums, of which there is one for
+                    // each row of each tile.
+                    let (c, sum) = unsafe {
+                        let c = std::slice::from_raw_parts_mut(c.add(i * stride), place.columns);
+                        (c, &mut *sums.add(row * sums_stride + tile))
+                    };
+                    *sum = exp_in_place(s, c, shift);
+                }
+            }
         }
     }
+}
+
+/// `x = e^(x - shift)` for a row of a tile, and the sum of it.
+#[inline(always)]
+fn exp_in_place<S: Simd>(s: S, x: &mut [f32], shift: S::V) -> f32 {
+    let mut sum = s.splat(0.0);
+    let mut vectors = x.chunks_exact_mut(S::LANES);
+    for x in &mut vectors {
+        let value = exp_lanes(s, s.sub(s.load(x), shift));
+        s.store(value, x);
+        sum = s.add(sum, value);
+    }
+    let rest = vectors.into_remainder();
+    if !rest.is_empty() {
+        s.store_partial(exp_lanes(s, s.sub(s.load_partial(rest), shift)), rest);
+        sum = s.add(sum, s.load_partial(rest));
+    }
+    s.sum(sum)
 }
 
 #[inline(always)]

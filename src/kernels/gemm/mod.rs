@@ -37,7 +37,7 @@ mod tile;
 pub use batched::{Product, batched};
 pub use blocking::{Blocking, Caches};
 pub(crate) use direct::Direct;
-pub use epilogue::Epilogue;
+pub use epilogue::{Epilogue, tiles_across};
 pub use gemv::gemv;
 pub(crate) use heights::tile_rows;
 pub use matrix::{Matrix, MatrixMut};

@@ -91,7 +91,7 @@ pub fn multiply(
         "B is {right_rows} x {right_columns} in a product of {m} x {k} x {n}"
     );
     assert_eq!(c.rows, m, "rows of C in a product of {m} x {k} x {n}");
-    epilogue.check(m, n);
+    epilogue.check(isa, m, n);
     if m == 0 || n == 0 {
         return;
     }
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::kernels::{
         Solo,
-        gemm::{pack_right, packed_right_len, reference},
+        gemm::{pack_right, packed_right_len, reference, tiles_across},
         testing::{self, assert_close},
     };
 
@@ -318,7 +318,9 @@ mod tests {
             );
             let mut workspace = vec![0.0; workspace_len(isa, m, n, k, false)];
             let mut derivative = vec![0.0; m * n];
-            for case in 0..4 {
+            let (factors, tiles) = (random.vec(m), tiles_across(isa, n));
+            let mut sums = vec![f32::NAN; m * tiles];
+            for case in 0..6 {
                 let mut c = vec![0.0; m * n];
                 let epilogue = match case {
                     0 => Epilogue::Bias(&bias),
@@ -330,7 +332,12 @@ mod tests {
                         bias: &bias,
                         derivative: MatrixMut::new(&mut derivative, m, n),
                     },
-                    _ => Epilogue::Multiply(other),
+                    3 => Epilogue::Multiply(other),
+                    4 => Epilogue::Rows(&factors),
+                    _ => Epilogue::Exp {
+                        shifts: &factors,
+                        sums: MatrixMut::new(&mut sums, m, tiles),
+                    },
                 };
                 let target = MatrixMut::new(&mut c, m, n);
                 multiply(
@@ -352,9 +359,13 @@ mod tests {
                             0 => biased,
                             1 => biased + f64::from(other.at(i, j)),
                             2 => reference::gelu(biased).0,
-                            _ => x * f64::from(other.at(i, j)),
+                            3 => x * f64::from(other.at(i, j)),
+                            4 => x * f64::from(factors[i]),
+                            _ => (x - f64::from(factors[i])).exp(),
                         };
-                        assert_close(c[i * n + j], expected, size + 2.0, k + 20, "epilogue");
+                        let slope = if case == 5 { expected } else { 1.0 };
+                        let scale = (size + 2.0) * slope;
+                        assert_close(c[i * n + j], expected, scale, k + 20, "epilogue");
                         if case == 2 {
                             assert_close(
                                 derivative[i * n + j],
@@ -364,6 +375,11 @@ mod tests {
                                 "slope",
                             );
                         }
+                    }
+                    if case == 5 {
+                        let sum: f64 = c[i * n..][..n].iter().map(|x| f64::from(*x)).sum();
+                        let found = sums[i * tiles..][..tiles].iter().sum();
+                        assert_close(found, sum, sum, n, "sum of a row");
                     }
                 }
             }

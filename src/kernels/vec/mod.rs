@@ -40,7 +40,7 @@ pub(crate) use gelu::gelu_lanes;
 pub use gelu::{gelu, gelu_backward};
 pub use hadamard::hadamard;
 pub use layernorm::{layernorm, layernorm_backward};
-pub use reduce::{add_column_sums, sum_of_squares};
+pub use reduce::{add_column_sums, dot, sum, sum_of_squares};
 pub use relu::relu;
 pub use scale::scale;
 pub(crate) use softmax::Softmax;

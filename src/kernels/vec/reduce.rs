@@ -7,6 +7,67 @@ use crate::kernels::{
     team::{Rows, for_rows},
 };
 
+/// Sum, in f32 and a fixed order.
+pub fn sum(isa: Isa, x: &[f32]) -> f32 {
+    isa.run(Sum(x))
+}
+
+struct Sum<'a>(&'a [f32]);
+
+impl Op for Sum<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> f32 {
+        map::sum(
+            s,
+            self.0,
+            #[inline(always)]
+            |x| x,
+        )
+    }
+}
+
+/// Sum of products, in f32 and a fixed order.
+///
+/// # Panics
+/// When lengths differ.
+pub fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len(), "lengths differ");
+    isa.run(Dot { a, b })
+}
+
+struct Dot<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+}
+
+impl Op for Dot<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn eval<S: Simd>(self, s: S) -> f32 {
+        let mut sums = [s.splat(0.0); 4];
+        let (mut a, mut b) = (
+            self.a.chunks_exact(4 * S::LANES),
+            self.b.chunks_exact(4 * S::LANES),
+        );
+        for (a, b) in (&mut a).zip(&mut b) {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let at = i * S::LANES..(i + 1) * S::LANES;
+                *sum = s.fma(s.load(&a[at.clone()]), s.load(&b[at]), *sum);
+            }
+        }
+        let rest = a
+            .remainder()
+            .chunks(S::LANES)
+            .zip(b.remainder().chunks(S::LANES));
+        for ((a, b), sum) in rest.zip(&mut sums) {
+            *sum = s.fma(s.load_partial(a), s.load_partial(b), *sum);
+        }
+        let [a, b, c, d] = sums;
+        s.sum(s.add(s.add(a, b), s.add(c, d)))
+    }
+}
+
 /// Sum of squares: f32 within 4,096 values, f64 across them, in a fixed order.
 pub fn sum_of_squares(isa: Isa, x: &[f32]) -> f64 {
     isa.run(SumOfSquares(x))
@@ -123,6 +184,23 @@ mod tests {
                 "{} {got} {expected}",
                 isa.name()
             );
+        });
+    }
+
+    #[test]
+    fn values_and_products_add_up() {
+        testing::for_lengths(|isa, x, y| {
+            let exact = |f: &dyn Fn(f64, f64) -> f64| -> (f64, f64) {
+                let all = x
+                    .iter()
+                    .zip(y)
+                    .map(|(x, y)| f(f64::from(*x), f64::from(*y)));
+                all.fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()))
+            };
+            let (sum, size) = exact(&|x, _| x);
+            assert_close(super::sum(isa, x), sum, size, x.len() + 1, isa.name());
+            let (sum, size) = exact(&|x, y| x * y);
+            assert_close(super::dot(isa, x, y), sum, size, x.len() + 1, isa.name());
         });
     }
 

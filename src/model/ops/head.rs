@@ -1,5 +1,9 @@
 //! Head, softmax and cross-entropy over chunks of tokens: the logits of all tokens never exist at once.
 
+mod exponentials;
+
+pub use exponentials::Exponentials;
+
 use crate::{
     kernels::{
         Cost,
@@ -76,6 +80,8 @@ pub struct HeadGradients<'a> {
     pub matrix: &'a mut [f32],
     /// How much each token counts.
     pub weighting: Weighting<'a>,
+    /// What the gradient of equally weighted tokens is made from.
+    pub exponentials: Exponentials<'a>,
 }
 
 fn logits_cost(rows: usize, d: usize, v: usize) -> Cost {
@@ -113,45 +119,64 @@ impl Head<'_> {
                 continue;
             }
             let weighting = weighting.map(|all| all.rows(first..first + count));
-            observed(
-                observer,
-                Operator::Head,
-                Pass::Forward,
-                logits_cost(count, d, v),
-                || {
-                    product(
+            let cost = logits_cost(count, d, v);
+            let in_factors = observed(observer, Operator::Head, Pass::Forward, cost, || {
+                if let (Some(gradients), Some(Weighting::Equal(scale))) =
+                    (&mut gradients, weighting)
+                    && compute.switches.whole_products()
+                    && gradients.exponentials.losses(
                         compute,
                         self.workspace,
-                        Matrix::new(hidden, count, d),
+                        hidden,
                         self.weight,
-                        (logits, v),
-                        Store::Set,
-                        Epilogue::None,
-                    );
-                    match weighting {
-                        None if !entropies.is_empty() => {
-                            token_entropies(compute, targets, logits, losses, entropies);
-                        }
-                        Some(Weighting::Each {
-                            losses: weights,
-                            entropies,
-                        }) => {
-                            let weights = [weights, entropies];
-                            weighted_losses(compute, targets, logits, losses, weights);
-                        }
-                        None => losses_of(compute, targets, logits, losses, None),
-                        Some(Weighting::Equal(scale)) => {
-                            losses_of(compute, targets, logits, losses, Some(scale));
-                        }
+                        targets,
+                        logits,
+                        losses,
+                        scale,
+                    )
+                {
+                    return true;
+                }
+                product(
+                    compute,
+                    self.workspace,
+                    Matrix::new(hidden, count, d),
+                    self.weight,
+                    (logits, v),
+                    Store::Set,
+                    Epilogue::None,
+                );
+                match weighting {
+                    None if !entropies.is_empty() => {
+                        token_entropies(compute, targets, logits, losses, entropies);
                     }
-                },
-            );
+                    Some(Weighting::Each {
+                        losses: weights,
+                        entropies,
+                    }) => {
+                        let weights = [weights, entropies];
+                        weighted_losses(compute, targets, logits, losses, weights);
+                    }
+                    None => losses_of(compute, targets, logits, losses, None),
+                    Some(Weighting::Equal(scale)) => {
+                        losses_of(compute, targets, logits, losses, Some(scale));
+                    }
+                }
+                false
+            });
             let Some(gradients) = &mut gradients else {
                 continue;
             };
             let cost = Cost::gemm(count, d, v) + Cost::gemm(v, d, count);
             observed(observer, Operator::Head, Pass::Backward, cost, || {
                 let logits = Matrix::new(logits, count, v);
+                let (epilogue, hidden) = if in_factors {
+                    let factors = gradients.exponentials.factors(count);
+                    let scaled = gradients.exponentials.scaled(count, d);
+                    (Epilogue::Rows(factors), scaled)
+                } else {
+                    (Epilogue::None, Matrix::new(hidden, count, d))
+                };
                 product(
                     compute,
                     self.workspace,
@@ -159,13 +184,13 @@ impl Head<'_> {
                     gradients.weight,
                     (&mut gradients.hidden[first * d..][..count * d], d),
                     Store::Set,
-                    Epilogue::None,
+                    epilogue,
                 );
                 product(
                     compute,
                     self.workspace,
                     logits.transposed(),
-                    Right::Plain(Matrix::new(hidden, count, d)),
+                    Right::Plain(hidden),
                     (&mut gradients.matrix[..v * d], d),
                     Store::Add,
                     Epilogue::None,
@@ -293,53 +318,126 @@ fn token_losses(
 mod tests {
     use super::*;
     use crate::{
-        kernels::gemm::workspace_len,
+        kernels::{
+            gemm::{tiles_across, workspace_len},
+            testing::assert_close,
+        },
         model::{
             Unobserved,
             ops::testing::{check_gradient, compute, random},
         },
     };
 
+    const ROWS: usize = 7;
+    const D: usize = 6;
+    const V: usize = 19;
+    const TARGETS: [u32; ROWS] = [3, 18, IGNORED, 0, 7, 7, 1];
+
+    /// Losses, and the gradients of hidden states and matrix.
+    fn run(
+        compute: &Compute<'_>,
+        hidden: &[f32],
+        matrix: &[f32],
+        chunk: usize,
+        weighting: Weighting<'_>,
+    ) -> [Vec<f32>; 3] {
+        let mut workspace = vec![0.0; workspace_len(compute.isa, 40, 40, 40, false)];
+        let (mut logits, mut losses) = (vec![0.0; chunk * V], vec![0.0; ROWS]);
+        let (mut dhidden, mut dmatrix) = (vec![f32::NAN; ROWS * D], vec![0.0; V * D]);
+        let (mut factors, mut scaled) = (vec![0.0; chunk], vec![0.0; chunk * D]);
+        let mut sums = vec![0.0; chunk * tiles_across(compute.isa, V)];
+        let weight = Matrix::new(matrix, V, D);
+        let head = Head {
+            hidden,
+            targets: &TARGETS,
+            weight: Right::Plain(weight.transposed()),
+            logits: &mut logits,
+            losses: &mut losses,
+            entropies: &mut [],
+            workspace: &mut workspace,
+            chunk,
+            vocab_size: V,
+        };
+        let gradients = HeadGradients {
+            weight: Right::Plain(weight),
+            hidden: &mut dhidden,
+            matrix: &mut dmatrix,
+            weighting,
+            exponentials: Exponentials {
+                matrix,
+                sums: &mut sums,
+                factors: &mut factors,
+                scaled: &mut scaled,
+            },
+        };
+        let sum = head.run(compute, Some(gradients), &mut Unobserved);
+        let each: f64 = losses.iter().map(|loss| f64::from(*loss)).sum();
+        assert!(sum == each || (sum.is_nan() && each.is_nan()));
+        [losses, dhidden, dmatrix]
+    }
+
     #[test]
     fn gradients_agree_with_differences_in_any_chunks() {
-        let (rows, d, v) = (7, 6, 19);
-        let (hidden, matrix) = (random(rows * d, 1), random(v * d, 2));
-        let targets = [3, 18, IGNORED, 0, 7, 7, 1];
+        let (hidden, matrix) = (random(ROWS * D, 1), random(V * D, 2));
         compute(|compute| {
             let run = |hidden: &[f32], matrix: &[f32], chunk: usize| {
-                let mut workspace = vec![0.0; workspace_len(compute.isa, 40, 40, 40, false)];
-                let (mut logits, mut losses) = (vec![0.0; chunk * v], vec![0.0; rows]);
-                let (mut dhidden, mut dmatrix) = (vec![f32::NAN; rows * d], vec![0.0; v * d]);
-                let weight = Matrix::new(matrix, v, d);
-                let head = Head {
-                    hidden,
-                    targets: &targets,
-                    weight: Right::Plain(weight.transposed()),
-                    logits: &mut logits,
-                    losses: &mut losses,
-                    entropies: &mut [],
-                    workspace: &mut workspace,
-                    chunk,
-                    vocab_size: v,
-                };
-                let gradients = HeadGradients {
-                    weight: Right::Plain(weight),
-                    hidden: &mut dhidden,
-                    matrix: &mut dmatrix,
-                    weighting: Weighting::Equal(1.0),
-                };
-                (
-                    head.run(compute, Some(gradients), &mut Unobserved),
-                    dhidden,
-                    dmatrix,
-                )
+                run(compute, hidden, matrix, chunk, Weighting::Equal(1.0))
             };
-            let (loss, dhidden, dmatrix) = run(&hidden, &matrix, 3);
-            let (whole, ..) = run(&hidden, &matrix, 7);
-            assert!((loss - whole).abs() < 1e-5, "{loss} {whole}");
-            check_gradient(&hidden, &dhidden, |hidden| run(hidden, &matrix, 3).0);
-            check_gradient(&matrix, &dmatrix, |matrix| run(&hidden, matrix, 3).0);
-            assert!(dhidden[2 * d..3 * d].iter().all(|x| *x == 0.0));
+            let loss = |[losses, ..]: [Vec<f32>; 3]| losses.into_iter().map(f64::from).sum::<f64>();
+            let [losses, dhidden, dmatrix] = run(&hidden, &matrix, 3);
+            let [whole, ..] = run(&hidden, &matrix, 7);
+            for (loss, whole) in losses.iter().zip(whole) {
+                assert!((loss - whole).abs() < 1e-6, "{loss} {whole}");
+            }
+            check_gradient(&hidden, &dhidden, |hidden| loss(run(hidden, &matrix, 3)));
+            check_gradient(&matrix, &dmatrix, |matrix| loss(run(&hidden, matrix, 3)));
+            assert!(dhidden[2 * D..3 * D].iter().all(|x| *x == 0.0));
+        });
+    }
+
+    /// Tokens that are weighted one by one go by way of the largest logit.
+    fn by_maximum(compute: &Compute<'_>, hidden: &[f32], matrix: &[f32]) -> [Vec<f32>; 3] {
+        let weighting = Weighting::Each {
+            losses: &[0.3; ROWS],
+            entropies: &[0.0; ROWS],
+        };
+        run(compute, hidden, matrix, 3, weighting)
+    }
+
+    #[test]
+    fn exponentials_agree_with_the_way_by_the_maximum() {
+        let matrix = random(V * D, 2);
+        compute(|compute| {
+            for size in [0.0, 1.0, 8.0] {
+                let hidden: Vec<f32> = random(ROWS * D, 1).iter().map(|x| size * x).collect();
+                let found = run(compute, &hidden, &matrix, 3, Weighting::Equal(0.3));
+                let expected = by_maximum(compute, &hidden, &matrix);
+                for (found, expected) in found.iter().zip(&expected) {
+                    for (found, expected) in found.iter().zip(expected) {
+                        let scale = 4.0 * f64::from(size).max(1.0);
+                        assert_close(*found, f64::from(*expected), scale, 16, "head");
+                    }
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn what_exponentials_cannot_hold_goes_by_the_maximum() {
+        let matrix = random(V * D, 2);
+        compute(|compute| {
+            let hidden: Vec<f32> = random(ROWS * D, 1).iter().map(|x| 400.0 * x).collect();
+            let found = run(compute, &hidden, &matrix, 3, Weighting::Equal(0.3));
+            let expected = by_maximum(compute, &hidden, &matrix);
+            assert!(expected[0].iter().any(|loss| *loss > 90.0), "{expected:?}");
+            assert!(expected.iter().flatten().all(|x| x.is_finite()));
+            assert_eq!(found[0], expected[0]);
+            assert_eq!(found[1], expected[1]);
+            let mut spoilt = random(ROWS * D, 1);
+            spoilt[4 * D] = f32::NAN;
+            let [losses, ..] = run(compute, &spoilt, &matrix, 3, Weighting::Equal(0.3));
+            let spoilt = losses.iter().map(|loss| loss.is_nan()).collect::<Vec<_>>();
+            assert_eq!(spoilt, [false, false, false, false, true, false, false]);
         });
     }
 }

@@ -3,9 +3,9 @@
 use crate::{
     kernels::{
         Isa,
-        gemm::Epilogue,
+        gemm::{Epilogue, tiles_across},
         team::{Rows, for_rows},
-        vec::{add_assign, cross_entropy, gelu, gelu_backward, hadamard, softmax},
+        vec::{add_assign, cross_entropy, exp, gelu, gelu_backward, hadamard, scale, softmax, sum},
     },
     model::{Compute, ops::head::IGNORED},
 };
@@ -47,6 +47,24 @@ pub(crate) fn epilogue(compute: &Compute<'_>, epilogue: Epilogue<'_>, c: &mut [f
                 hadamard(isa, x, &factor[at..at + x.len()], out)
             });
         }),
+        Epilogue::Rows(factors) => each_row(compute, c, n, |row, c| {
+            in_place(c, |x, out, _| scale(isa, factors[row], x, out));
+        }),
+        Epilogue::Exp { shifts, sums } => {
+            let (rows, tiles) = (c.len() / n, tiles_across(isa, n));
+            let data = [Rows::new(c, n), Rows::new(sums.into_slice(), tiles)];
+            for_rows(compute.team, rows, GRAIN, data, |rows, [c, sums]| {
+                let each = rows
+                    .zip(c.chunks_exact_mut(n))
+                    .zip(sums.chunks_exact_mut(tiles));
+                for ((row, c), sums) in each {
+                    c.iter_mut().for_each(|x| *x -= shifts[row]);
+                    in_place(c, |x, out, _| exp(isa, x, out));
+                    sums.fill(0.0);
+                    sums[0] = sum(isa, c);
+                }
+            });
+        }
     }
 }
 
