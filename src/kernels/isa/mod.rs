@@ -74,8 +74,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sqrt(self, a: Self::V) -> Self::V;
     /// Nearest integer, ties to even.
     fn round(self, a: Self::V) -> Self::V;
-    /// `2^n` for integral `n` in -126..=127.
-    fn exp2_integer(self, n: Self::V) -> Self::V;
+    /// `a * 2^n` for integral `n`, where both are normal numbers; NaN where `a` is.
+    fn scale_exp2(self, a: Self::V, n: Self::V) -> Self::V;
+    /// `1 / a` within 1 ULP, where both are normal numbers; NaN where `a` is.
+    fn reciprocal(self, a: Self::V) -> Self::V;
     /// `a` where `x <= y`, else `b`; `b` where `x` or `y` is NaN.
     fn select_le(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V;
     /// Sum of the lanes, in a fixed order.

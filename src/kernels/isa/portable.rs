@@ -94,8 +94,14 @@ impl<const L: usize> Simd for Portable<L> {
         })
     }
     #[inline(always)]
-    fn exp2_integer(self, n: [f32; L]) -> [f32; L] {
-        n.map(|n| f32::from_bits((((n as i32) + 127) as u32) << 23))
+    fn scale_exp2(self, a: [f32; L], n: [f32; L]) -> [f32; L] {
+        Self::zip(a, n, |a, n| {
+            f32::from_bits(a.to_bits().wrapping_add((n as i32 as u32) << 23))
+        })
+    }
+    #[inline(always)]
+    fn reciprocal(self, a: [f32; L]) -> [f32; L] {
+        a.map(|a| 1.0 / a)
     }
     #[inline(always)]
     fn select_le(self, x: [f32; L], y: [f32; L], a: [f32; L], b: [f32; L]) -> [f32; L] {

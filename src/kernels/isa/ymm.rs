@@ -86,12 +86,17 @@ macro_rules! ymm_vocabulary {
             unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
         }
         #[inline(always)]
-        fn exp2_integer(self, n: __m256) -> __m256 {
+        fn scale_exp2(self, a: __m256, n: __m256) -> __m256 {
             // SAFETY: token.
             unsafe {
-                let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+                let exponent = _mm256_slli_epi32::<23>(_mm256_cvtps_epi32(n));
+                _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), exponent))
             }
+        }
+        #[inline(always)]
+        fn reciprocal(self, a: __m256) -> __m256 {
+            // SAFETY: token.
+            unsafe { _mm256_div_ps(_mm256_set1_ps(1.0), a) }
         }
         #[inline(always)]
         fn select_le(self, x: __m256, y: __m256, a: __m256, b: __m256) -> __m256 {

@@ -108,6 +108,9 @@ impl Op for Adamw<'_> {
             m.into_remainder(),
             v.into_remainder(),
         );
+        if p.is_empty() {
+            return;
+        }
         let (new_p, new_m, new_v) = lanes.update(
             s.load_partial(p),
             s.load_partial(g),

@@ -34,7 +34,7 @@ impl Op for Exp<'_> {
 }
 
 /// `e^x = 2^n e^r` with n the nearest integer to x / ln 2 and |r| <= ln 2 / 2, where ln 2 is subtracted in two parts (Cody
-/// and Waite) and `e^r` is the polynomial of Cephes' `expf`.
+/// and Waite) and `e^r` is `1 + r + r^2 q(r)`, q of degree 4 with the least largest relative error of the whole, 3e-9.
 #[inline(always)]
 pub(crate) fn exp_lanes<S: Simd>(s: S, x: S::V) -> S::V {
     // The second operand survives where one is NaN.
@@ -42,18 +42,41 @@ pub(crate) fn exp_lanes<S: Simd>(s: S, x: S::V) -> S::V {
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
     let r = s.fma(n, s.splat(-0.693_359_4), x);
     let r = s.fma(n, s.splat(2.121_944_4e-4), r);
-    let mut p = s.splat(1.987_569_1e-4);
-    for coefficient in [
-        1.398_2e-3,
-        8.333_452e-3,
-        4.166_579_6e-2,
-        1.666_666_5e-1,
-        0.5,
-    ] {
-        p = s.fma(p, r, s.splat(coefficient));
+    let coefficients = [
+        1.381_461_1e-3,
+        8.368_71e-3,
+        4.166_838_7e-2,
+        0.166_665_2,
+        0.499_999_94,
+        1.0,
+        1.0,
+    ];
+    s.scale_exp2(polynomial(s, coefficients, r), n)
+}
+
+/// `2^x` for |x| <= 126, within 3 ULP; NaN stays NaN. The polynomial of degree 5 has the least largest relative error, 7.5e-8.
+#[inline(always)]
+pub(crate) fn exp2_lanes<S: Simd>(s: S, x: S::V) -> S::V {
+    let n = s.round(x);
+    let coefficients = [
+        1.327_647_2e-3,
+        9.675_541e-3,
+        5.550_713_3e-2,
+        0.240_221_2,
+        0.693_146_97,
+        1.0,
+    ];
+    s.scale_exp2(polynomial(s, coefficients, s.sub(x, n)), n)
+}
+
+/// By Horner's rule, the highest power first.
+#[inline(always)]
+fn polynomial<S: Simd, const N: usize>(s: S, coefficients: [f32; N], x: S::V) -> S::V {
+    let mut p = s.splat(coefficients[0]);
+    for c in &coefficients[1..] {
+        p = s.fma(p, x, s.splat(*c));
     }
-    let e = s.add(s.fma(s.mul(r, r), p, r), s.splat(1.0));
-    s.mul(e, s.exp2_integer(n))
+    p
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! GELU in its tanh form: `x (1 + tanh u) / 2` with `u = sqrt(2/pi) (x + 0.044715 x^3)` (Hendrycks and Gimpel, arXiv
 //! 1606.08415), computed as `x sigmoid(2 u)`.
 
-use super::{exp_lanes, map};
+use super::{exp2_lanes, map};
 use crate::kernels::{
     Isa,
     isa::{Op, Simd},
@@ -61,19 +61,26 @@ impl Op for GeluBackward<'_> {
     }
 }
 
-/// `gelu(x)` and its derivative: with `q = sigmoid(2 u)`, `x q` and `q + x q (1 - q) 2 u'`.
+/// `gelu(x)` and its derivative: with `q = sigmoid(2 u) = 1 / (1 + 2^w)`, `x q` and `q + x q (1 - q) 2 u'`.
 #[inline(always)]
 pub(crate) fn gelu_lanes<S: Simd>(s: S, x: S::V) -> (S::V, S::V) {
     const TWICE_C: f32 = 1.595_769_2; // 2 sqrt(2 / pi)
     const CUBIC: f32 = 0.044_715;
-    const END: f32 = 16.0;
+    const LOG2_E: f32 = std::f32::consts::LOG2_E;
+    // Beyond, the sigmoid is 0 or 1 and nothing below may overflow: |w| stays below 123.
+    const END: f32 = 9.9;
     let one = s.splat(1.0);
-    // Beyond 16 the sigmoid is 0 or 1 and nothing below may overflow. The second operand survives where one is NaN.
+    // The second operand survives where one is NaN.
     let x = s.max(s.splat(-END), x);
     let t = s.min(s.splat(END), x);
     let square = s.mul(t, t);
-    let twice_u = s.mul(t, s.fma(square, s.splat(TWICE_C * CUBIC), s.splat(TWICE_C)));
-    let q = s.div(one, s.add(one, exp_lanes(s, s.sub(s.splat(0.0), twice_u))));
+    let per_t = s.fma(
+        square,
+        s.splat(-TWICE_C * CUBIC * LOG2_E),
+        s.splat(-TWICE_C * LOG2_E),
+    );
+    let w = s.mul(t, per_t);
+    let q = s.reciprocal(s.add(one, exp2_lanes(s, w)));
     let value = s.mul(x, q);
     let twice_slope = s.fma(square, s.splat(3.0 * TWICE_C * CUBIC), s.splat(TWICE_C));
     let derivative = s.fma(s.mul(value, s.sub(one, q)), twice_slope, q);

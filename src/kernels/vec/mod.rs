@@ -34,7 +34,7 @@ pub use cross_entropy::{
 };
 pub use dropout::{DropoutMask, dropout, dropout_add};
 pub use exp::exp;
-pub(crate) use exp::exp_lanes;
+pub(crate) use exp::{exp_lanes, exp2_lanes};
 pub use fma_chain::{fma_chain, fma_chain_flops};
 pub(crate) use gelu::gelu_lanes;
 pub use gelu::{gelu, gelu_backward};

@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn columns_add_up() {
         for isa in testing::isas() {
-            for (rows, columns) in [(1, 1), (5, 200), (33, 129)] {
+            for (rows, columns) in [(1, 1), (5, 200), (33, 129), (67, 333)] {
                 let m = Random::new(1).vec(rows * columns);
                 let mut out = vec![1.0; columns];
                 super::add_column_sums(isa, &Solo, &m, &mut out);

@@ -130,11 +130,18 @@ impl Simd for Avx512 {
         unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
     }
     #[inline(always)]
-    fn exp2_integer(self, n: __m512) -> __m512 {
+    fn scale_exp2(self, a: __m512, n: __m512) -> __m512 {
+        // SAFETY: token.
+        unsafe { _mm512_scalef_ps(a, n) }
+    }
+    #[inline(always)]
+    fn reciprocal(self, a: __m512) -> __m512 {
+        // Fourteen bits and a step of Newton's: a division takes the divider of a client core for 16 cycles.
         // SAFETY: token.
         unsafe {
-            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+            let x = _mm512_rcp14_ps(a);
+            let error = _mm512_fnmadd_ps(a, x, _mm512_set1_ps(1.0));
+            _mm512_fmadd_ps(x, error, x)
         }
     }
     #[inline(always)]
