@@ -35,6 +35,40 @@ pub fn windows(clock: &Clock, count: usize) -> Vec<f64> {
     (0..count).map(|_| window(clock).0).collect()
 }
 
+/// Runs a window of dependent multiplications, about as long as one of additions: how many a second. A multiplication takes three cycles on
+/// most cores, and the same number at any frequency: what both chains show is the core's clock, what one alone shows is a fault of it.
+pub fn products_a_second(clock: &Clock) -> f64 {
+    let start = clock.now();
+    products(PASSES / 3);
+    let seconds = (clock.since(start) - clock.overhead().0).max(clock.precision().0);
+    (UNROLLED * (PASSES / 3)) as f64 / seconds
+}
+
+/// 3 to the power of `passes * 96`, each multiplication waiting for the one before; wraps around.
+fn products(passes: u64) -> u64 {
+    if passes == 0 {
+        return 1;
+    }
+    let mut product: u64 = 1;
+    // SAFETY: touches only the three registers it declares and the flags; the loop ends after `passes` >= 1 turns.
+    unsafe {
+        asm!(
+            ".p2align 5",
+            "2:",
+            ".rept 96",
+            "imul {product}, {factor}",
+            ".endr",
+            "dec {passes}",
+            "jnz 2b",
+            product = inout(reg) product,
+            factor = in(reg) 3u64,
+            passes = inout(reg) passes => _,
+            options(nomem, nostack),
+        );
+    }
+    product
+}
+
 /// Adds `step` to zero `passes * 96` times, each addition waiting for the one before; wraps around.
 ///
 /// Register operands, because newer cores carry out additions of small constants at rename, in no time at all.
@@ -71,6 +105,13 @@ mod tests {
         assert_eq!(chain(PASSES, 1), WINDOW_CYCLES);
         assert_eq!(chain(7, 3), 7 * UNROLLED * 3);
         assert_eq!(chain(0, 5), 0);
+    }
+
+    #[test]
+    fn the_chain_makes_every_multiplication() {
+        assert_eq!(products(0), 1);
+        assert_eq!(products(7), 3u64.wrapping_pow(7 * 96));
+        assert!(products_a_second(&Clock::best()) > 0.0);
     }
 
     #[test]
