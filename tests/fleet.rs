@@ -303,10 +303,11 @@ fn a_killed_and_a_stopped_rank_end_the_run_and_are_named() {
             assert!(begin.elapsed() < Duration::from_secs(60), "no checkpoint");
             sleep(Duration::from_millis(20));
         }
-        let all = children(child.id());
-        let pid = all
-            .into_iter()
-            .find(|pid| rank_of(*pid).as_deref() == Some(lost))
+        let mut all = children(child.id());
+        all.retain(|pid| rank_of(*pid).is_some());
+        let pid = *all
+            .iter()
+            .find(|pid| rank_of(**pid).as_deref() == Some(lost))
             .unwrap();
         let kill = format!("kill -{signal} {pid}");
         assert!(
@@ -325,6 +326,11 @@ fn a_killed_and_a_stopped_rank_end_the_run_and_are_named() {
             "{signal} {lost}: {seconds:?}: {said}"
         );
         assert!(!output.status.success(), "{said}");
+        // Nor does it stay, stopped, where its launcher has left it.
+        while let Some(left) = all.iter().find(|pid| rank_of(**pid).is_some()) {
+            assert!(begin.elapsed() < Duration::from_secs(60), "{left} stays");
+            sleep(Duration::from_millis(20));
+        }
         let told = String::from_utf8_lossy(&output.stdout);
         let by_launcher = signal == "KILL" && told.contains(&format!("PID {pid} RUNNING AT"));
         let named = said.contains(&format!("rank {lost}"));
