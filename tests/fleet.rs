@@ -6,6 +6,7 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -29,6 +30,11 @@ fn started(place: &Workplace, count: usize, arguments: &[&str]) -> Command {
     let launcher = launcher
         .as_deref()
         .unwrap_or("mpirun --oversubscribe --bind-to none");
+    started_by(launcher, place, count, arguments)
+}
+
+/// The same by a launcher with flags of its own.
+fn started_by(launcher: &str, place: &Workplace, count: usize, arguments: &[&str]) -> Command {
     let mut words = launcher.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or_default());
     command
@@ -152,6 +158,39 @@ fn two_ranks_one_process_and_four_ranks_continue_one_run() {
     done(&mut place.train("run", &["--resume", "--set", "training.max_steps=17"]));
     done(&mut place.train("alone", &["--set", "training.max_steps=17"]));
     assert_close(&place.path("alone"), &place.path("run"), 17);
+}
+
+/// Cores of the whole machine: CPUs that have no sibling before them.
+fn cores() -> usize {
+    let siblings = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.unwrap().path().join("topology/thread_siblings_list");
+        fs::read_to_string(path).ok()
+    };
+    let cpus = fs::read_dir("/sys/devices/system/cpu").unwrap();
+    cpus.filter_map(siblings).collect::<HashSet<_>>().len()
+}
+
+#[test]
+fn a_rank_that_its_launcher_bound_to_one_core_of_several_is_told_the_flags() {
+    let place = Workplace::new();
+    let arguments = ["--out", "run", "--set", "training.max_steps=1"];
+    let binding = match other_launcher() {
+        Some(launcher) => launcher + " -bind-to core",
+        None => "mpirun --bind-to core".to_owned(),
+    };
+    let told = |command: &mut Command| {
+        let (code, said) = output(command);
+        assert_eq!(code, Some(0), "{said}");
+        said.contains("--bind-to none") && said.contains("--map-by ppr:1:node:PE=")
+    };
+    let arguments = [&TRAIN[..], &arguments].concat();
+    assert_eq!(
+        told(&mut started_by(&binding, &place, 1, &arguments)),
+        cores() > 1
+    );
+    // Who may use one CPU alone is bound whatever the launcher does.
+    let usable = std::thread::available_parallelism().map_or(1, usize::from);
+    assert!(usable == 1 || !told(&mut started(&place, 1, &arguments)));
 }
 
 /// Another MPI's launcher sets its variable, and this MPI sees one process.
