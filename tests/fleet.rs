@@ -173,24 +173,22 @@ fn cores() -> usize {
 #[test]
 fn a_rank_that_its_launcher_bound_to_one_core_of_several_is_told_the_flags() {
     let place = Workplace::new();
-    let arguments = ["--out", "run", "--set", "training.max_steps=1"];
     let binding = match other_launcher() {
         Some(launcher) => launcher + " -bind-to core",
         None => "mpirun --bind-to core".to_owned(),
     };
+    let short = ["--set", "training.max_steps=1", "--out"];
+    let with = |out| [&TRAIN[..], &short, &[out]].concat();
     let told = |command: &mut Command| {
         let (code, said) = output(command);
         assert_eq!(code, Some(0), "{said}");
         said.contains("--bind-to none") && said.contains("--map-by ppr:1:node:PE=")
     };
-    let arguments = [&TRAIN[..], &arguments].concat();
-    assert_eq!(
-        told(&mut started_by(&binding, &place, 1, &arguments)),
-        cores() > 1
-    );
+    let bound = told(&mut started_by(&binding, &place, 1, &with("bound")));
+    assert_eq!(bound, cores() > 1);
     // Who may use one CPU alone is bound whatever the launcher does.
     let usable = std::thread::available_parallelism().map_or(1, usize::from);
-    assert!(usable == 1 || !told(&mut started(&place, 1, &arguments)));
+    assert!(usable == 1 || !told(&mut started(&place, 1, &with("free"))));
 }
 
 /// Another MPI's launcher sets its variable, and this MPI sees one process.
