@@ -6,6 +6,7 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -29,6 +30,11 @@ fn started(place: &Workplace, count: usize, arguments: &[&str]) -> Command {
     let launcher = launcher
         .as_deref()
         .unwrap_or("mpirun --oversubscribe --bind-to none");
+    started_by(launcher, place, count, arguments)
+}
+
+/// The same by a launcher with flags of its own.
+fn started_by(launcher: &str, place: &Workplace, count: usize, arguments: &[&str]) -> Command {
     let mut words = launcher.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or_default());
     command
@@ -152,6 +158,37 @@ fn two_ranks_one_process_and_four_ranks_continue_one_run() {
     done(&mut place.train("run", &["--resume", "--set", "training.max_steps=17"]));
     done(&mut place.train("alone", &["--set", "training.max_steps=17"]));
     assert_close(&place.path("alone"), &place.path("run"), 17);
+}
+
+/// Cores of the whole machine: CPUs that have no sibling before them.
+fn cores() -> usize {
+    let siblings = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.unwrap().path().join("topology/thread_siblings_list");
+        fs::read_to_string(path).ok()
+    };
+    let cpus = fs::read_dir("/sys/devices/system/cpu").unwrap();
+    cpus.filter_map(siblings).collect::<HashSet<_>>().len()
+}
+
+#[test]
+fn a_rank_that_its_launcher_bound_to_one_core_of_several_is_told_the_flags() {
+    let place = Workplace::new();
+    let binding = match other_launcher() {
+        Some(launcher) => launcher + " -bind-to core",
+        None => "mpirun --bind-to core".to_owned(),
+    };
+    let short = ["--set", "training.max_steps=1", "--out"];
+    let with = |out| [&TRAIN[..], &short, &[out]].concat();
+    let told = |command: &mut Command| {
+        let (code, said) = output(command);
+        assert_eq!(code, Some(0), "{said}");
+        said.contains("--bind-to none") && said.contains("--map-by ppr:1:node:PE=")
+    };
+    let bound = told(&mut started_by(&binding, &place, 1, &with("bound")));
+    assert_eq!(bound, cores() > 1);
+    // Who may use one CPU alone is bound whatever the launcher does.
+    let usable = std::thread::available_parallelism().map_or(1, usize::from);
+    assert!(usable == 1 || !told(&mut started(&place, 1, &with("free"))));
 }
 
 /// Another MPI's launcher sets its variable, and this MPI sees one process.
@@ -303,10 +340,11 @@ fn a_killed_and_a_stopped_rank_end_the_run_and_are_named() {
             assert!(begin.elapsed() < Duration::from_secs(60), "no checkpoint");
             sleep(Duration::from_millis(20));
         }
-        let all = children(child.id());
-        let pid = all
-            .into_iter()
-            .find(|pid| rank_of(*pid).as_deref() == Some(lost))
+        let mut all = children(child.id());
+        all.retain(|pid| rank_of(*pid).is_some());
+        let pid = *all
+            .iter()
+            .find(|pid| rank_of(**pid).as_deref() == Some(lost))
             .unwrap();
         let kill = format!("kill -{signal} {pid}");
         assert!(
@@ -325,6 +363,11 @@ fn a_killed_and_a_stopped_rank_end_the_run_and_are_named() {
             "{signal} {lost}: {seconds:?}: {said}"
         );
         assert!(!output.status.success(), "{said}");
+        // Nor does it stay, stopped, where its launcher has left it.
+        while let Some(left) = all.iter().find(|pid| rank_of(**pid).is_some()) {
+            assert!(begin.elapsed() < Duration::from_secs(60), "{left} stays");
+            sleep(Duration::from_millis(20));
+        }
         let told = String::from_utf8_lossy(&output.stdout);
         let by_launcher = signal == "KILL" && told.contains(&format!("PID {pid} RUNNING AT"));
         let named = said.contains(&format!("rank {lost}"));

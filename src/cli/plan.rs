@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::measure::clock::Clock;
 use crate::record::Run;
 use crate::stats::forecast::Step;
-use crate::suites::fleet::{Pace, pace, work};
+use crate::suites::fleet::{Interplay, Pace, pace, work};
 use crate::train::{Plan, Sharing};
 use crate::units::{Bytes, Ratio, Seconds, digits, grouped};
 use known::Measured;
@@ -33,7 +33,8 @@ Examples:
 
 A step is what one host computes, and what of the exchange of gradients it does not hide: sums of buckets of gradients over N hosts,
 T = 2 (N - 1) a + 2 (N - 1) / N n b each, begin while backward goes on. Without --run, one host's step is measured now, and no network is
-used: the speed is between nothing hidden and all of it that the order of buckets allows. Forecasts are checked in reports/fleet.md.";
+used: the speed is between nothing hidden and all of it that the order of buckets allows, and what moving bytes takes from computing is left
+out. Forecasts are checked in reports/fleet.md.";
 
 /// The configuration that is planned where none is named.
 const USUAL: &str = "autoregressive_training_small";
@@ -85,14 +86,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     };
     let workers = Workers::new(arguments.threads.map(|count| count as usize))?;
     let plan = preparation::plan(&config, &workers);
-    let (pace, overlap, source) = match &arguments.run {
+    let (pace, overlap, moving, source) = match &arguments.run {
         Some(path) => {
             let run = arguments.read(path)?;
             let measured = Measured::of(&run)?;
-            let overlap = measured.overlap(&name);
             (
                 measured.pace(&name)?,
-                overlap,
+                measured.overlap(&name),
+                measured.moving(&name),
                 format!("of the run {}", run.id),
             )
         }
@@ -104,6 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
             (
                 pace,
                 None,
+                None,
                 format!("measured now on {} threads", plan.workers),
             )
         }
@@ -114,6 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         shares_optimizer: config.training.shard_optimizer,
         pace,
         overlap,
+        moving,
         source,
         network,
     };
@@ -169,6 +172,8 @@ struct Outlook {
     shares_optimizer: bool,
     pace: Pace,
     overlap: Option<f64>,
+    /// Seconds that a step of so many ranks loses to what moves bytes.
+    moving: Option<(usize, f64)>,
     source: String,
     network: Network,
 }
@@ -189,7 +194,11 @@ impl Outlook {
         let steps = |sequences: f64| {
             let overlaps = self.overlap.map_or([0.0, 1.0], |overlap| [overlap; 2]);
             overlaps.map(|overlap| {
-                work(&self.plan, self.pace, sequences, hosts, overlap)
+                let interplay = Interplay {
+                    overlap,
+                    moving: self.moving_of_a_byte(),
+                };
+                work(&self.plan, self.pace, sequences, hosts, interplay)
                     .step(hosts, &self.network.law)
             })
         };
@@ -213,6 +222,17 @@ impl Outlook {
         }
     }
 
+    /// Seconds that each byte that is sent takes from computing: none where nobody measured it.
+    fn moving_of_a_byte(&self) -> f64 {
+        self.moving.map_or(0.0, |(ranks, seconds)| {
+            let none = Interplay {
+                overlap: 0.0,
+                moving: 0.0,
+            };
+            seconds / work(&self.plan, self.pace, 1.0, ranks, none).moved(ranks)
+        })
+    }
+
     fn tokens(&self) -> f64 {
         (self.plan.batch * self.plan.length) as f64
     }
@@ -228,8 +248,9 @@ impl Outlook {
         let (batch, length) = (plan.batch, plan.length);
         let overlap = match self.overlap {
             Some(overlap) => format!(
-                "{} of what backward can hide is hidden, as in that run",
-                Ratio(overlap)
+                "{} of what backward can hide is hidden, and a MB sent takes {} from computing, as in that run",
+                Ratio(overlap),
+                Seconds(1e6 * self.moving_of_a_byte()),
             ),
             None => {
                 "not known: from nothing hidden to all that the order of buckets allows".to_owned()
@@ -292,7 +313,7 @@ impl Outlook {
         let tokens = self.tokens();
         let step = |step: &Step, tokens: f64| {
             json!({ "step_seconds": step.seconds, "communication_seconds": step.communication,
-                "exposed_seconds": step.exposed, "tokens_per_second": tokens / step.seconds })
+                "exposed_seconds": step.exposed, "moving_seconds": step.moving, "tokens_per_second": tokens / step.seconds })
         };
         let both = |steps: &[Step; 2], tokens: f64| json!({ "least_overlap": step(&steps[0], tokens), "most_overlap": step(&steps[1], tokens) });
         let row = |row: &Row| {
@@ -344,6 +365,7 @@ mod tests {
                 sequence: 0.005,
             },
             overlap,
+            moving: None,
             source: "invented".to_owned(),
             network: network::known("1g").unwrap(),
         }
@@ -360,6 +382,19 @@ mod tests {
         assert!(strong.is_sorted(), "{strong:?}");
         assert!(outlook.row(64).strong.is_none(), "32 sequences");
         assert!(outlook.row(8).memory < outlook.row(2).memory);
+    }
+
+    #[test]
+    fn what_a_run_lost_to_moving_bytes_comes_back_and_grows_with_the_bytes() {
+        let outlook = Outlook {
+            moving: Some((2, 0.01)),
+            ..outlook(Some(0.5))
+        };
+        let lost = [1, 2, 4].map(|hosts| outlook.row(hosts).weak[0].moving);
+        assert_eq!(lost[0], 0.0);
+        assert!((lost[1] - 0.01).abs() < 1e-12, "{lost:?}");
+        // Four ranks send half as much again, and some buckets end on a whole block for each.
+        assert!((lost[2] / lost[1] - 1.5).abs() < 1e-2, "{lost:?}");
     }
 
     #[test]

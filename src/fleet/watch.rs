@@ -2,11 +2,12 @@
 //!
 //! Rank 0 keeps a TCP connection to every other rank. Each end sends a byte twice a second, and looks for those of the other. A
 //! connection that closes without a farewell is a rank that died; one that is silent for [`LIMIT`] is a rank that is stopped, or that
-//! the network does not reach.
+//! the network does not reach. The one that is stopped ends too: it has a [`Timer`] of the kernel's, which it no longer sets again.
 
 mod meeting;
+mod timer;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -14,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use super::Fleet;
 use crate::parallel::aside;
+use meeting::PATIENCE;
 pub use meeting::WatchError;
+use timer::Timer;
 
 /// Silence after which a rank is lost.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -25,6 +28,12 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// A rank that has failed gets so long to say why before the others end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A rank that has not beaten for so long is killed: by then the others have missed it and have said so.
+const KILLED: Duration = LIMIT.saturating_add(LAST_WORDS);
+
+/// The same while ranks look for each other, which each gives up after [`PATIENCE`] and one trial more.
+const KILLED_EARLY: Duration = PATIENCE.saturating_mul(2);
 
 const ALIVE: u8 = b'.';
 const DONE: u8 = b'd';
@@ -80,21 +89,23 @@ pub struct Watch {
 
 impl Watch {
     /// Connects rank 0, at one of its `addresses`, with all others, and begins to watch; `lost` is called at most once, with the first
-    /// who is lost. All ranks call this.
+    /// who is lost. All ranks call this. Until the watch ends, a process that stands still for longer than the others wait for it is
+    /// killed by the kernel.
     ///
     /// # Errors
-    /// On all ranks, when one of them cannot be reached.
+    /// On all ranks, when one of them cannot be reached; on this one, when the system gives it no timer or no thread.
     pub fn start(
         fleet: &Fleet,
         name: &str,
         addresses: &[IpAddr],
         lost: impl FnOnce(Lost) + Send + 'static,
     ) -> Result<Watch, WatchError> {
+        let timer = Timer::start(KILLED_EARLY).map_err(WatchError::Timer)?;
         let peers = meeting::meet(fleet, name, addresses)?;
         let (orders, taken) = channel();
         let first = fleet.rank() == 0;
         let thread = aside("loopos-watch", move || {
-            if let Some(who) = watch(peers, first, &taken) {
+            if let Some(who) = watch(peers, first, &taken, || timer.set(KILLED)) {
                 lost(who);
             }
         })?;
@@ -164,8 +175,13 @@ impl Line {
     }
 }
 
-/// Until the farewell, or until somebody is lost.
-fn watch(peers: Vec<(Peer, TcpStream)>, first: bool, orders: &Receiver<Farewell>) -> Option<Lost> {
+/// Until the farewell, or until somebody is lost; `beat` is called with each byte.
+fn watch(
+    peers: Vec<(Peer, TcpStream)>,
+    first: bool,
+    orders: &Receiver<Farewell>,
+    beat: impl Fn() -> io::Result<()>,
+) -> Option<Lost> {
     let mut lines: Vec<Line> = peers
         .into_iter()
         .map(|(peer, stream)| Line::new(peer, stream))
@@ -182,6 +198,8 @@ fn watch(peers: Vec<(Peer, TcpStream)>, first: bool, orders: &Receiver<Farewell>
         }
         if spoke.is_none_or(|spoke| spoke.elapsed() >= BEAT) {
             spoke = Some(Instant::now());
+            // A timer that cannot be set again runs out, as if this process stood still.
+            let _ = beat();
             lines.iter_mut().for_each(|line| line.say(ALIVE));
         }
         if let Some(lost) = lines.iter_mut().find_map(Line::listen) {
@@ -217,15 +235,16 @@ mod tests {
 
     #[test]
     fn who_dies_fails_or_is_silent_is_named() {
+        let beat = || Ok(());
         let (_orders, taken) = channel();
         let (here, other) = pair(3);
         other.shutdown(Shutdown::Both).unwrap();
-        let lost = watch(vec![here], true, &taken).unwrap();
+        let lost = watch(vec![here], true, &taken, beat).unwrap();
         assert_eq!(lost.to_string(), "rank 3 (a host) has died");
         let (here, mut other) = pair(0);
         other.write_all(&[ALIVE, FAILED]).unwrap();
         assert!(
-            matches!(watch(vec![here], false, &taken), Some(Lost::Failed(peer)) if peer.rank == 0)
+            matches!(watch(vec![here], false, &taken, beat), Some(Lost::Failed(peer)) if peer.rank == 0)
         );
         let (_more_orders, none) = channel();
         let ((well, dumb), (mut lively, _silent)) = {
@@ -234,7 +253,7 @@ mod tests {
         };
         let began = Instant::now();
         let lost = std::thread::scope(|scope| {
-            let watching = scope.spawn(move || watch(vec![well, dumb], true, &none));
+            let watching = scope.spawn(move || watch(vec![well, dumb], true, &none, beat));
             while !watching.is_finished() {
                 // Once the other is lost, nobody listens.
                 let _ = lively.write_all(&[ALIVE]);

@@ -1,8 +1,10 @@
 //! How long a step takes on more hosts than there are: what one host computes, what the network adds, and what of it computing hides.
 //!
-//! `step(N) = compute + exposed(N) + told(N)`. Backward completes gradients bucket by bucket; a bucket is added up over all ranks once
+//! `step(N) = compute + moving(N) + exposed(N) + told(N)`. Backward completes gradients bucket by bucket; a bucket is added up over all ranks once
 //! it is complete and the one before it is done. What is still on its way when backward ends is exposed, and so is the part that could be
-//! hidden and is not, because the same processors move bytes and compute: `1 - overlap` of it. `told` are a few messages of some bytes.
+//! hidden and is not, because the same processors move bytes and compute: `1 - overlap` of it. What is hidden is not free either: `moving`
+//! is what computing loses to copies of gradients and to the CPU that sends and adds, by the byte sent. `told` are a few messages of some
+//! bytes.
 //! The schedule of buckets is that of S. Li et al., "PyTorch Distributed", VLDB 13 (2020), section 3.2.3.
 
 use super::fits::AllReduce;
@@ -25,6 +27,8 @@ pub struct Work {
     pub buckets: Vec<Bucket>,
     /// Of the communication that computing could hide, the part that it does: 0 to 1.
     pub overlap: f64,
+    /// Seconds of computing that each byte takes that is sent.
+    pub moving: f64,
     /// Messages of a few bytes from everybody to everybody.
     pub told: f64,
 }
@@ -34,6 +38,8 @@ pub struct Work {
 pub struct Step {
     /// Seconds of all of it.
     pub seconds: f64,
+    /// Of them, what computing loses to what moves bytes.
+    pub moving: f64,
     /// Seconds of communication, hidden or not.
     pub communication: f64,
     /// Of it, what the step waits for.
@@ -48,11 +54,19 @@ impl Work {
         let told = self.told * network.seconds_to_tell(ranks);
         let least = self.least_exposed(ranks, network);
         let exposed = summing - self.overlap.clamp(0.0, 1.0) * (summing - least) + told;
+        let moving = self.moving * self.moved(ranks);
         Step {
-            seconds: self.compute + exposed,
+            seconds: self.compute + moving + exposed,
+            moving,
             communication: summing + told,
             exposed,
         }
+    }
+
+    /// Bytes that a rank sends in a step among so many.
+    pub fn moved(&self, ranks: usize) -> f64 {
+        let moved = |bucket: &Bucket| AllReduce::moved(ranks, bucket.bytes);
+        self.buckets.iter().map(moved).sum()
     }
 
     /// Seconds that sums need after backward where moving bytes takes nothing from computing.
@@ -91,6 +105,7 @@ mod tests {
             compute: 10.0,
             buckets: vec![bucket(1.5), bucket(0.0)],
             overlap,
+            moving: 0.0,
             told: 3.0,
         }
     }
@@ -106,6 +121,22 @@ mod tests {
         assert_eq!(work(0.0).step(2, &NETWORK).exposed, 2.0);
         assert_eq!(work(0.5).step(2, &NETWORK).exposed, 1.5);
         assert_eq!(work(1.0).step(1, &NETWORK).seconds, 10.0);
+    }
+
+    #[test]
+    fn bytes_take_from_computing_by_how_many_are_sent() {
+        let moving = |ranks| {
+            Work {
+                moving: 1e-10,
+                ..work(1.0)
+            }
+            .step(ranks, &NETWORK)
+        };
+        // Two buckets of 1 GB: each rank sends as much as they hold, and half as much again among four.
+        assert!((moving(2).moving - 0.2).abs() < 1e-12);
+        assert!((moving(2).seconds - 11.2).abs() < 1e-12);
+        assert!((moving(4).moving - 0.3).abs() < 1e-12);
+        assert_eq!(moving(1).moving, 0.0);
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[
 
 /// The files that may hold unsafe code: instructions, register tiles, aligned memory, slices shared among threads, system calls.
 pub(crate) const UNSAFE: &[&str] = &[
+    "src/fleet/watch/timer.rs",
     "src/kernels/attention/backward.rs",
     "src/kernels/attention/column.rs",
     "src/kernels/attention/forward.rs",

@@ -88,6 +88,12 @@ impl<'a> Measured<'a> {
     pub(super) fn overlap(&self, case: &str) -> Option<f64> {
         self.value(&self.names.case(case, "weak"), "overlap").ok()
     }
+
+    /// How many ranks it had, and the seconds that computing lost there to what moves bytes; `None` where an older program measured.
+    pub(super) fn moving(&self, case: &str) -> Option<(usize, f64)> {
+        let seconds = self.value(&self.names.case(case, "weak_moving"), "seconds");
+        Some((self.names.ranks, seconds.ok()?))
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +123,7 @@ mod tests {
             ("fleet.small.alone_fixed.r2.t4.seconds", Some(0.25)),
             ("fleet.small.alone_sequence.r2.t4.seconds", Some(0.125)),
             ("fleet.small.weak.r2.t4.overlap", Some(0.75)),
+            ("fleet.small.weak_moving.r2.t4.seconds", Some(0.5)),
         ];
         let found = run(2, &all);
         let measured = Measured::of(&found).unwrap();
@@ -125,6 +132,8 @@ mod tests {
         assert_eq!(measured.pace("small").unwrap().seconds(2.0), 0.5);
         assert_eq!(measured.overlap("small"), Some(0.75));
         assert_eq!(measured.overlap("large"), None);
+        assert_eq!(measured.moving("small"), Some((2, 0.5)));
+        assert_eq!(measured.moving("large"), None);
         let error = measured.pace("large").unwrap_err().to_string();
         assert!(
             error.contains("fleet.large.alone_fixed.r2.tN.seconds"),

@@ -11,7 +11,7 @@ use super::{LIMIT, LOOK, Peer};
 use crate::fleet::Fleet;
 
 /// Until all have come.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// For one address, which may be of a network that the others do not see.
 const TRIAL: Duration = Duration::from_secs(1);
@@ -33,6 +33,9 @@ pub enum WatchError {
     /// The system gives no thread.
     #[error("no thread to watch the other ranks: {0}")]
     Thread(#[from] io::Error),
+    /// Nor a timer, which takes a pending signal.
+    #[error("no timer that would end this process if it were stopped ({0}): see `ulimit -i`")]
+    Timer(#[source] io::Error),
 }
 
 /// A connection to every other rank, or to rank 0.
@@ -148,8 +151,8 @@ fn visit(invitation: &str, rank: usize) -> Result<TcpStream, String> {
     let secret: Vec<u8> = (0..secret.len() / 2)
         .filter_map(|byte| u8::from_str_radix(&secret[2 * byte..2 * byte + 2], 16).ok())
         .collect();
-    let mut reasons = Vec::new();
-    for word in words {
+    let (begin, mut reasons) = (Instant::now(), Vec::new());
+    for word in words.take_while(|_| begin.elapsed() < PATIENCE) {
         let tried = word
             .parse()
             .map_err(io::Error::other)

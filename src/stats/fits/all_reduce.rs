@@ -35,6 +35,11 @@ impl AllReduce {
         latencies * self.latency + moved * self.per_byte
     }
 
+    /// Bytes that a rank sends, and as many that it receives, to add up a message of so many.
+    pub fn moved(ranks: usize, bytes: f64) -> f64 {
+        terms(ranks, bytes).1
+    }
+
     /// Seconds in which every rank hears a few bytes of every other: half of a sum of nothing.
     pub fn seconds_to_tell(&self, ranks: usize) -> f64 {
         self.seconds(ranks, 0.0) / 2.0

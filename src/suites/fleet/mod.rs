@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::{Context, Experiment, Suite, SuiteError};
 use crate::fleet::Fleet as Ranks;
 pub use names::Names;
-pub use work::{Pace, pace, work};
+pub use work::{Interplay, Pace, pace, work};
 
 /// The other processes of a measurement.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use super::super::steps::{failed, invented};
 use super::super::{Case, Context, Curve, SuiteError};
 use super::sums::{by_rank, slowest};
 use super::work::step;
-use super::{Companions, Names, Pace, work};
+use super::{Companions, Interplay, Names, Pace, work};
 use crate::stats::bootstrap::{interval_of, median_interval};
 use crate::stats::fits::AllReduce;
 use crate::stats::outliers::stragglers;
@@ -85,14 +85,23 @@ pub(super) fn measure(
         shorter: slowest(companions, &shorter.seconds),
     };
     found.record_alone(context, &alone);
-    found.record(context, "weak", &weak, plan.batch * fleet.size(), network);
-    match strong {
-        Some(strong) => found.record(context, "strong", &strong, plan.batch, network),
-        None => {
-            let subject = found.subject("strong");
-            let reason = "fewer sequences in a batch than ranks";
-            context.recorder.missing(&subject, STEP_SECONDS, reason);
+    let weak = found.way("weak", &weak, plan.batch * fleet.size());
+    let strong = strong.map(|strong| found.way("strong", &strong, plan.batch));
+    // Each is foretold with what computing lost to moving bytes in the other.
+    let lost = |way: &Option<Way>| found.moving(way.as_ref()?);
+    let weak = Some(weak);
+    for (way, other) in [(&weak, lost(&strong)), (&strong, lost(&weak))] {
+        if let Some(way) = way {
+            found.record(context, way);
+            if let Some(network) = network {
+                found.foretell(context, way, &network, other.unwrap_or(0.0));
+            }
         }
+    }
+    if strong.is_none() {
+        let subject = found.subject("strong");
+        let reason = "fewer sequences in a batch than ranks";
+        context.recorder.missing(&subject, STEP_SECONDS, reason);
     }
     Ok(())
 }
@@ -106,6 +115,32 @@ impl Seen {
         self.summing.push(spent.summing.as_secs_f64());
         let waiting = spent.waiting + spent.gathering;
         self.waiting.push(waiting.as_secs_f64());
+    }
+}
+
+/// What all ranks saw of their steps under one way to share batches.
+struct Way {
+    name: &'static str,
+    sequences: usize,
+    /// Seconds of the slowest rank.
+    all: Vec<f64>,
+    /// Median seconds of each rank in which it waited, and in which sums were on their way.
+    by_rank: Vec<Vec<f64>>,
+}
+
+impl Way {
+    /// The fastest rank waits for the slowest too: who waits least, waits for messages alone.
+    fn waiting(&self) -> f64 {
+        self.least(0)
+    }
+
+    fn summing(&self) -> f64 {
+        self.least(1)
+    }
+
+    fn least(&self, index: usize) -> f64 {
+        let of = self.by_rank.iter().map(|of_rank| of_rank[index]);
+        of.fold(f64::INFINITY, f64::min)
     }
 }
 
@@ -186,24 +221,37 @@ impl Found<'_> {
         }
     }
 
-    /// Steps of so many sequences by all ranks together.
-    fn record(
-        &self,
-        context: &mut Context,
-        way: &str,
-        own: &Seen,
-        sequences: usize,
-        network: Option<AllReduce>,
-    ) {
-        let all = slowest(self.companions, &own.seconds);
-        let rank = [
-            median(&own.waiting).unwrap_or(f64::NAN),
-            median(&own.summing).unwrap_or(f64::NAN),
-        ];
-        let by_rank = by_rank(self.companions, &rank);
-        let subject = self.subject(way);
+    /// Gathers what all ranks saw of steps of so many sequences.
+    fn way(&self, name: &'static str, own: &Seen, sequences: usize) -> Way {
+        let median = |seconds| median(seconds).unwrap_or(f64::NAN);
+        Way {
+            name,
+            sequences,
+            all: slowest(self.companions, &own.seconds),
+            by_rank: by_rank(
+                self.companions,
+                &[median(&own.waiting), median(&own.summing)],
+            ),
+        }
+    }
+
+    /// Sequences of a rank.
+    fn share(&self, way: &Way) -> f64 {
+        way.sequences as f64 / self.companions.fleet.size() as f64
+    }
+
+    /// Seconds by which computing takes longer than alone: its processors also copy, send and add up gradients.
+    fn moving(&self, way: &Way) -> Option<f64> {
+        let computing = median(&way.all)? - way.waiting();
+        Some((computing - self.pace()?.seconds(self.share(way))).max(0.0))
+    }
+
+    /// Steps by all ranks together.
+    fn record(&self, context: &mut Context, way: &Way) {
+        let (name, sequences) = (way.name, way.sequences);
+        let subject = self.subject(name);
         let recorder = &mut context.recorder;
-        let Some(seconds) = median_interval(&all, 63) else {
+        let Some(seconds) = median_interval(&way.all, 63) else {
             return recorder.missing(&subject, STEP_SECONDS, "stopped before it was measured");
         };
         let (ranks, threads) = (self.companions.fleet.size(), self.threads);
@@ -221,30 +269,29 @@ impl Found<'_> {
         );
         // As many tokens by ranks that need not wait for each other.
         let fair = sequences as f64 / (self.plan.batch * ranks) as f64;
-        let efficiency = interval_of(&[&self.alone, &all], 64, |groups| {
+        let efficiency = interval_of(&[&self.alone, &way.all], 64, |groups| {
             Some(fair * median(&groups[0])? / median(&groups[1])?)
         });
         if let Some(efficiency) = efficiency {
             let how = "tokens a second of all ranks over those of as many that compute alone at the same time";
             recorder.derived(&subject, EFFICIENCY, efficiency, how);
         }
-        // The fastest rank waits for the slowest too: who waits least, waits for messages alone.
-        let least = |index: usize| {
-            let of = by_rank.iter().map(|of_rank| of_rank[index]);
-            of.fold(f64::INFINITY, f64::min)
-        };
-        let (waiting, summing) = (least(0), least(1));
         let how = "of a step, what the rank that waits least waits for sums after backward";
         recorder.computed(
             &subject,
             COMMUNICATION_SHARE,
-            waiting / seconds.estimate,
+            way.waiting() / seconds.estimate,
             how,
         );
         let how = "in which sums of gradients are on their way in a step, hidden or not, seen by the rank where they take least";
-        let part = self.subject(&format!("{way}_summing"));
-        recorder.computed(&part, SECONDS, summing, how);
-        let points = by_rank.iter().enumerate();
+        let part = self.subject(&format!("{name}_summing"));
+        recorder.computed(&part, SECONDS, way.summing(), how);
+        if let Some(moving) = self.moving(way) {
+            let how = "a step less what it waits and what its sequences take a rank alone: copies of gradients, and the processor's part in sums";
+            let part = self.subject(&format!("{name}_moving"));
+            recorder.computed(&part, SECONDS, moving, how);
+        }
+        let points = way.by_rank.iter().enumerate();
         let points = points.map(|(rank, of_rank)| (rank as f64, of_rank[0]));
         let how = "median of a step's waiting for sums, of slower ranks too";
         recorder.curve(
@@ -253,12 +300,21 @@ impl Found<'_> {
             Curve::through("rank", points),
             how,
         );
-        let (Some(network), Some(pace)) = (network, self.pace()) else {
+    }
+
+    /// How far a forecast is from the steps, where computing loses so many seconds to moving bytes.
+    fn foretell(&self, context: &mut Context, way: &Way, network: &AllReduce, moving: f64) {
+        let (Some(measured), Some(pace)) = (median(&way.all), self.pace()) else {
             return;
         };
-        let share = sequences as f64 / ranks as f64;
-        let ideal = work(&self.plan, pace, share, ranks, 1.0);
-        let overlap = ideal.overlap_of(ranks, &network, waiting);
+        let (subject, ranks) = (self.subject(way.name), self.companions.fleet.size());
+        let recorder = &mut context.recorder;
+        let work = |interplay| work(&self.plan, pace, self.share(way), ranks, interplay);
+        let ideal = work(Interplay {
+            overlap: 1.0,
+            moving: 0.0,
+        });
+        let overlap = ideal.overlap_of(ranks, network, way.waiting());
         match overlap {
             Some(overlap) => {
                 let how = "of the communication that backward could hide by the schedule of buckets, the part that it did";
@@ -270,13 +326,17 @@ impl Found<'_> {
                 "by the schedule of buckets nothing could be hidden",
             ),
         }
-        let step =
-            work(&self.plan, pace, share, ranks, overlap.unwrap_or(1.0)).step(ranks, &network);
-        let how = "the step forecast from one rank's pace, the law of sums and the overlap, over the measured one, less one";
+        let step = work(Interplay {
+            overlap: overlap.unwrap_or(1.0),
+            moving: moving / ideal.moved(ranks),
+        })
+        .step(ranks, network);
+        let how = "the step forecast from one rank's pace, the law of sums, the overlap, and what moving bytes took from computing under the \
+                   other way to share batches, over the measured one, less one";
         recorder.computed(
             &subject,
             PREDICTION_ERROR,
-            step.seconds / seconds.estimate - 1.0,
+            step.seconds / measured - 1.0,
             how,
         );
     }

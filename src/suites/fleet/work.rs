@@ -77,8 +77,23 @@ pub(super) fn step(clock: &Clock, trainer: &mut Trainer, batch: &Batch) -> f64 {
     clock.since(begin)
 }
 
+/// What computing and the exchange of gradients are to each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interplay {
+    /// Of the communication that backward could hide, the part that it does: 0 to 1.
+    pub overlap: f64,
+    /// Seconds of computing that each byte takes that a rank sends.
+    pub moving: f64,
+}
+
 /// The work of a rank that takes so many sequences of a step, among `ranks`.
-pub fn work(plan: &Plan, pace: Pace, sequences: f64, ranks: usize, overlap: f64) -> Work {
+pub fn work(
+    plan: &Plan,
+    pace: Pace,
+    sequences: f64,
+    ranks: usize,
+    Interplay { overlap, moving }: Interplay,
+) -> Work {
     let backward = BACKWARD * pace.sequence * (plan.micro_batch as f64).min(sequences);
     let travels = travels(&plan.shape, plan.length, ranks);
     let bucket = |travel: &crate::train::exchange::Travel| Bucket {
@@ -89,6 +104,7 @@ pub fn work(plan: &Plan, pace: Pace, sequences: f64, ranks: usize, overlap: f64)
         compute: pace.seconds(sequences),
         buckets: travels.iter().map(bucket).collect(),
         overlap,
+        moving,
         told: TOLD,
     }
 }
@@ -114,10 +130,15 @@ mod tests {
             fixed: 1.0,
             sequence: 3.0,
         };
-        let work = work(&plan, pace, 8.0, 2, 1.0);
+        let interplay = Interplay {
+            overlap: 1.0,
+            moving: 1e-9,
+        };
+        let work = work(&plan, pace, 8.0, 2, interplay);
         assert_eq!(work.compute, 25.0);
         let bytes: f64 = work.buckets.iter().map(|bucket| bucket.bytes).sum();
         assert!(bytes >= plan.memory().gradients as f64);
+        assert_eq!(work.moved(2), bytes);
         assert_eq!(work.buckets.last().map(|bucket| bucket.left), Some(0.0));
         // Backward of four sequences: two thirds of twelve seconds.
         assert!(work.buckets.iter().all(|bucket| bucket.left <= 8.0));
