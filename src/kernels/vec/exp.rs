@@ -43,7 +43,7 @@ pub(crate) fn exp_lanes<S: Simd>(s: S, x: S::V) -> S::V {
     let r = s.fma(n, s.splat(-0.693_359_4), x);
     let r = s.fma(n, s.splat(2.121_944_4e-4), r);
     let coefficients = [
-        1.381_461_1e-3,
+        1.381_461e-3,
         8.368_71e-3,
         4.166_838_7e-2,
         0.166_665_2,
@@ -64,7 +64,7 @@ pub(crate) fn exp2_lanes<S: Simd>(s: S, x: S::V) -> S::V {
         9.618_489e-3,
         5.550_328_8e-2,
         0.240_226_47,
-        0.693_147_2,
+        std::f32::consts::LN_2,
         1.0,
     ];
     s.scale_exp2(polynomial(s, coefficients, s.sub(x, n)), n)
