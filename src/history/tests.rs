@@ -216,6 +216,7 @@ fn what_is_changed_in_the_file_is_refused() {
         "DELETE FROM run WHERE id = 1",
         "UPDATE machine SET summary = replace(summary, 'CPU m', 'CPU x')",
         "DELETE FROM tally WHERE metric = 1",
+        "UPDATE tally SET metric = (SELECT max(id) FROM metric) WHERE metric = 2 AND machine = 1",
     ] {
         let copy = folder.path().join("changed.sqlite");
         std::fs::copy(&path, &copy).unwrap();
@@ -228,6 +229,44 @@ fn what_is_changed_in_the_file_is_refused() {
         assert!(error.to_string().contains("damaged"), "{change}: {error}");
     }
     assert_eq!(all(&History::open(&path).unwrap()).unwrap().1, text);
+}
+
+#[test]
+fn no_flipped_bit_of_the_lists_and_indices_is_believed() {
+    let (folder, mut history) = empty();
+    // The list of one machine lacks what that of the other has.
+    let (one, mut other) = (run(1, "m", Some(2.5)), run(2, "n", Some(3.5)));
+    other.metrics[0].name = "training.c.t1.tokens_per_second".to_owned();
+    history.add(&[one, other]).unwrap();
+    let wanted = all(&history).unwrap();
+    let mut statement = history
+        .database
+        .prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'tally' OR type = 'index'")
+        .unwrap();
+    let pages: Vec<usize> = statement
+        .query_map([], |row| row.get::<_, i64>(0).map(|page| page as usize - 1))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    drop(statement);
+    drop(history);
+    let (path, size) = (folder.path().join("history.sqlite"), 4096);
+    let whole = std::fs::read(&path).unwrap();
+    let copy = folder.path().join("changed.sqlite");
+    let mut refused = 0;
+    for at in pages.iter().flat_map(|page| page * size..(page + 1) * size) {
+        // Where there is nothing, there is nothing to believe.
+        for bit in (0..8).filter(|_| whole[at] != 0) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            std::fs::write(&copy, bytes).unwrap();
+            match History::open(&copy).and_then(|history| all(&history)) {
+                Ok(found) => assert!(found == wanted, "bit {bit} of byte {at} is believed"),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > 100, "only {refused} were refused");
 }
 
 #[test]
