@@ -77,6 +77,8 @@ fn kept() -> Vec<Vec<u8>> {
             else {
                 continue;
             };
+            // It is that of the whole run.
+            document.as_object_mut().map(|run| run.remove("sha256"));
             for key in ["metrics", "series", "notes"] {
                 if let Some(list) = document[key].as_array_mut() {
                     shorten(list);
