@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::to_string;
 
 use crate::record::{Better, Kept, Metric, Moment, Provenance, Run, Summary, Timeline};
-use digests::{OfNumber, OfRun, agree, of_machine};
+use digests::{OfNumber, OfRun, agree, of_machine, twice};
 use exchange::{json, written};
 
 /// Why the history could not be used.
@@ -243,6 +243,9 @@ impl History {
             format!("the number of runs with {}", metric.name)
         })?;
         points.sort_by(|one, other| (&one.started, &one.run).cmp(&(&other.started, &other.run)));
+        if let Some(pair) = points.windows(2).find(|pair| pair[0].run == pair[1].run) {
+            return Err(twice(format!("{} of the run {}", metric.name, pair[0].run)));
+        }
         Ok(Timeline {
             name: metric.name.clone(),
             unit: metric.unit.clone(),

@@ -84,6 +84,13 @@ fn kept() -> Vec<Vec<u8>> {
                     shorten(list);
                 }
             }
+            let members = document.get_mut("fleet").and_then(|list| list.as_array_mut());
+            for member in members.into_iter().flatten() {
+                if let Some(list) = member.get_mut("metrics").and_then(|list| list.as_array_mut()) {
+                    shorten(list);
+                    list.truncate(8);
+                }
+            }
             for key in ["cpus", "caches", "features", "facts"] {
                 if let Some(list) = document["machine"][key].as_array_mut() {
                     list.truncate(3);
