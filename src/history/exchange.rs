@@ -52,7 +52,7 @@ impl History {
              FROM run LEFT JOIN machine ON machine.id = run.machine ORDER BY run.started, run.name",
         )?;
         let mut rows = statement.query([])?;
-        let mut last = None;
+        let (mut last, mut numbers) = (None, 0_i64);
         while let Some(row) = rows.next()? {
             check(row)?;
             // Where a page's list of rows is damaged, one may be found in the place of another.
@@ -60,9 +60,15 @@ impl History {
             if last.replace(id) == Some(id) {
                 return Err(twice(row.get(1)?));
             }
+            numbers = numbers.saturating_add(row.get(11)?);
             take(row)?;
         }
-        Ok(())
+        let counted: i64 = self
+            .database
+            .query_row("SELECT total(runs) FROM tally", [], |row| {
+                Ok(row.get::<_, f64>(0)? as i64)
+            })?;
+        agree(numbers, counted, || "the list of runs".to_owned())
     }
 
     /// Keeps the runs of an export, or any run.json written in a line; how many there were and how many of them are new.

@@ -84,9 +84,14 @@ fn kept() -> Vec<Vec<u8>> {
                     shorten(list);
                 }
             }
-            let members = document.get_mut("fleet").and_then(|list| list.as_array_mut());
+            let members = document
+                .get_mut("fleet")
+                .and_then(|list| list.as_array_mut());
             for member in members.into_iter().flatten() {
-                if let Some(list) = member.get_mut("metrics").and_then(|list| list.as_array_mut()) {
+                if let Some(list) = member
+                    .get_mut("metrics")
+                    .and_then(|list| list.as_array_mut())
+                {
                     shorten(list);
                     list.truncate(8);
                 }
