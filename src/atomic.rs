@@ -1,20 +1,35 @@
 //! Files that are there whole or not at all: written beside their place, synced, renamed.
 //!
-//! A kill or a full disk at any moment leaves the old file as it was; at worst a `.NAME.PID.tmp` stays, which [`sweep`] removes.
+//! A kill or a full disk at any moment leaves the old file as it was; at worst a `.NAME.PID.COUNT.tmp` stays, which the next [`write()`] of
+//! this file, or [`sweep`], removes.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Writes a file through `fill`; on any error the old file stays and the temporary one is removed.
+/// How long nobody must have written to a temporary file before it counts as left: a process of another machine or container, which is
+/// not seen here, may be writing the same file.
+const LEFT: Duration = Duration::from_secs(60);
+
+/// Writes a file through `fill`; on any error the old file stays and the temporary one is removed. A device, a pipe and `/dev/stdout`
+/// are written to as they are, for another file in their place would be none of them.
 ///
 /// The folder must exist. The error is that of the system, without the path.
 pub fn write(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
+    if is_stream(path) {
+        let stream = OpenOptions::new().write(true).truncate(true).open(path)?;
+        let mut writer = BufWriter::new(stream);
+        return fill(&mut writer).and_then(|()| writer.flush());
+    }
+    // What cannot be removed is in nobody's way.
+    let _ = sweep_beside(path, LEFT);
     let temporary = temporary(path)?;
     let done = fill_and_rename(&temporary, path, fill);
     if done.is_err() {
@@ -24,20 +39,48 @@ pub fn write(
     done
 }
 
-/// Removes what processes that no longer live left unfinished in a folder, if nobody wrote to it for `idle`; says how many files that
-/// were. In a folder that other machines or containers write to, whose processes are not seen here, `idle` must be long.
+/// Removes what processes that no longer live left unfinished in a folder, if nobody wrote to it for `idle`; says how many files and
+/// folders that were. In a folder that other machines or containers write to, whose processes are not seen here, `idle` must be long.
 pub fn sweep(folder: &Path, idle: Duration) -> io::Result<usize> {
+    sweep_those(folder, idle, |_| true)
+}
+
+/// As [`sweep`], but only what was to become the file or folder `path`.
+pub fn sweep_beside(path: &Path, idle: Duration) -> io::Result<usize> {
+    let wanted = path.file_name().map(OsStr::as_bytes);
+    sweep_those(folder_of(path), idle, |name| Some(name) == wanted)
+}
+
+fn sweep_those(
+    folder: &Path,
+    idle: Duration,
+    is_wanted: impl Fn(&[u8]) -> bool,
+) -> io::Result<usize> {
+    let is_dead = |writer: u32| !Path::new(&format!("/proc/{writer}")).exists();
     let mut removed = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let writer = entry.file_name().to_str().and_then(writer_of);
-        let is_dead = |writer: u32| !Path::new(&format!("/proc/{writer}")).exists();
-        if writer.is_some_and(is_dead) && is_idle(&entry, idle) {
-            fs::remove_file(entry.path())?;
+        let name = entry.file_name();
+        let Some((target, writer)) = target_and_writer(name.as_bytes()) else {
+            continue;
+        };
+        if is_wanted(target) && is_dead(writer) && is_idle(&entry, idle) {
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
             removed += 1;
         }
     }
     Ok(removed)
+}
+
+/// Whether a path names what bytes flow into, not what keeps them; what the shell has put behind `/dev/stdout` may be a file.
+fn is_stream(path: &Path) -> bool {
+    let of_process = path.starts_with("/dev") && !path.starts_with("/dev/shm");
+    let is_other = |about: fs::Metadata| !about.is_file() && !about.is_dir();
+    of_process || path.starts_with("/proc") || fs::metadata(path).is_ok_and(is_other)
 }
 
 /// Whether nobody has written to it for so long. A file that is of the future, as after a jump of the clock, or gone by now, is left alone.
@@ -75,29 +118,33 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// `.NAME.PID.COUNT.tmp` beside the file: on the same file system, and of this call only.
-fn temporary(path: &Path) -> io::Result<PathBuf> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let process = std::process::id();
-    Ok(folder_of(path).join(format!(".{name}.{process}.{count}.tmp")))
+/// `.NAME.PID.COUNT.tmp` beside a file or folder: on the same file system, and of this call only.
+///
+/// # Errors
+/// When the path ends in no name.
+pub fn temporary(path: &Path) -> io::Result<PathBuf> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let no_name = || io::Error::new(io::ErrorKind::InvalidInput, "the path names no file");
+    let mut name = OsString::from(".");
+    name.push(path.file_name().ok_or_else(no_name)?);
+    let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    name.push(format!(".{process}.{count}.tmp"));
+    Ok(folder_of(path).join(name))
 }
 
-/// The process that a name of [`temporary`]'s form belongs to.
-fn writer_of(name: &str) -> Option<u32> {
-    let mut parts = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit('.');
-    let _count: u64 = parts.next()?.parse().ok()?;
-    let process = parts.next()?.parse().ok()?;
-    parts.next().map(|_| process)
+/// What a name of [`temporary`]'s form was to become, and the process that it belongs to.
+fn target_and_writer(name: &[u8]) -> Option<(&[u8], u32)> {
+    let number = |digits: &[u8]| str::from_utf8(digits).ok()?.parse::<u32>().ok();
+    let middle = name.strip_prefix(b".")?.strip_suffix(b".tmp")?;
+    let mut parts = middle.rsplitn(3, |&byte| byte == b'.');
+    let (_count, process) = (number(parts.next()?)?, number(parts.next()?)?);
+    parts.next().map(|target| (target, process))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
     use std::time::SystemTime;
 
     use super::*;
@@ -159,5 +206,47 @@ mod tests {
         old.set_modified(SystemTime::now() - 2 * hour).unwrap();
         assert_eq!(sweep(folder.path(), hour).unwrap(), 1);
         assert_eq!(names(folder.path()).len(), kept.len() + 1);
+    }
+
+    #[test]
+    fn a_file_written_again_takes_what_a_killed_process_left_of_it_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(OsStr::from_bytes(b"page.\xff.html"));
+        let left = |name: &[u8], age: Duration| {
+            let path = folder.path().join(OsStr::from_bytes(name));
+            let file = File::create(&path).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+            path
+        };
+        let old = left(b".page.\xff.html.99999999.0.tmp", 2 * LEFT);
+        let kept = [
+            left(b".page.\xff.html.99999999.1.tmp", LEFT / 2),
+            left(b".html.99999999.0.tmp", 2 * LEFT),
+        ];
+        write(&path, |file| file.write_all(b"whole")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert!(!old.exists());
+        assert!(kept.iter().all(|path| path.exists()));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_device_or_a_pipe_is_written_to_and_stays_one() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let pipe = format!("/proc/self/fd/{}", writer.as_raw_fd());
+        write(Path::new(&pipe), |file| file.write_all(b"through")).unwrap();
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "through");
+        // A link to a device, as somebody else's name for it.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        write(&path, |file| file.write_all(b"nowhere")).unwrap();
+        assert_eq!(fs::read_link(&path).unwrap(), Path::new("/dev/null"));
+        assert_eq!(names(folder.path()), ["null"]);
+        assert!(write(Path::new("/dev/not-there"), |_| Ok(())).is_err());
+        assert!(!Path::new("/dev/not-there").exists());
     }
 }

@@ -1,6 +1,8 @@
 //! `loopos bench` as a user meets it: results on disk, one screen on stdout, progress on stderr, exit codes.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -193,7 +195,11 @@ fn products_are_compared_with_other_libraries() {
 #[test]
 fn an_interrupted_run_keeps_what_it_measured() {
     let folder = tempfile::tempdir().unwrap();
+    // No UTF-8, as a path may be; what was typed is part of the results.
+    let out = OsStr::from_bytes(b"reports \xff");
     let mut child = bench(folder.path(), &["--suite", "ceilings", "--full", "--json"])
+        .arg("--out")
+        .arg(out)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -229,7 +235,8 @@ fn an_interrupted_run_keeps_what_it_measured() {
             .any(|note| note["text"].as_str().unwrap().contains("stopped")),
         "{notes:?}"
     );
-    assert!(folder.path().join("reports/latest/report.html").exists());
+    let page = folder.path().join(out).join("latest/report.html");
+    assert!(page.exists());
 }
 
 #[test]

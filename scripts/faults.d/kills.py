@@ -11,10 +11,11 @@ from place import KINDS, PPO, PRETRAINING, said
 CALLS = ("openat", "mkdir", "write", "ftruncate", "fsync", "rename", "unlink", "unlinkat")
 
 
-def calls_into(place, run, call):
-    """The numbers, from one on, of the calls of this name that concern the folder of a run; strace counts each thread's own."""
+def calls_into(place, run, call, command=None):
+    """The numbers, from one on, of the calls of this name that concern the folder of a run; strace counts each thread's own. The run is
+    one of training unless another command is given, which writes into that folder."""
     log = place.path("log")
-    done = place.run(["strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={call}", *place.train(run)])
+    done = place.run(["strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={call}", *(command or place.train(run))])
     assert done.returncode == 0, said(done)
     lines = [line.partition(" ") for line in log.read_text(errors="replace").splitlines() if f"{call}(" in line]
     place.remove(run)
@@ -45,11 +46,16 @@ def at_every_call(kind, place, _count):
     wanted = place.whole()
     for call in CALLS:
         for number in calls_into(place, "killed", call):
-            inject = f"inject={call}:signal=SIGKILL:when={number}"
-            done = place.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject, *place.train("killed")])
-            missed = None if done.returncode == -signal.SIGKILL else f"not killed: {said(done)}"
+            missed = killed_at(place, call, number, place.train("killed"))
             yield f"{call} {number}", missed or go_on(place, "killed", wanted)
             place.remove("killed")
+
+
+def killed_at(place, call, number, command):
+    """Kills a command when it makes its k-th call of this name; why it was not killed, `None` where it was."""
+    inject = f"inject={call}:signal=SIGKILL:when={number}"
+    done = place.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject, *command])
+    return None if done.returncode == -signal.SIGKILL else f"not killed: {said(done)}"
 
 
 def at_random_moments(kind, place, count):

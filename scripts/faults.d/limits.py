@@ -84,6 +84,12 @@ def few_processors(place, _count):
             done = place.run(command, preexec_fn=enter)
             yield f"quota of {quota} CPUs, trained", ends_as(place, done, "few", wanted)
             place.remove("few")
+    node = {1: [("cpuset.cpus", str(min(os.sched_getaffinity(0)))), ("cpuset.mems", "0")], 2: [("cpuset.cpus", str(min(os.sched_getaffinity(0))))]}
+    with group("cpuset", node) as enter:
+        done = place.run([*command, "--explain"], preexec_fn=enter)
+        yield "cpuset of one CPU", None if threads(done) == 1 else f"{threads(done)} threads: {said(done)}"
+        done = place.run(command, preexec_fn=enter)
+        yield "cpuset of one CPU, trained", ends_as(place, done, "few", wanted)
 
 
 def changing_processors(place, _count):
@@ -285,7 +291,7 @@ def forecast_missed(place, name, more):
 
 
 def bare_surroundings(place, _count):
-    """What a container may lack: a home, a terminal, huge pages, files to open, /sys, /proc/cpuinfo, names in UTF-8."""
+    """What a container may lack: a home, a terminal, huge pages, files to open, /sys, /proc/cpuinfo."""
     wanted = place.whole()
     bare = {"PATH": os.environ["PATH"]}
     yield "no HOME", ends_as(place, place.run(place.train("a"), env=bare), "a", wanted)
@@ -299,15 +305,49 @@ def bare_surroundings(place, _count):
         done = place.run(place.train("e"), preexec_fn=lambda most=most: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most)))
         yield f"{most} open files", ends_as(place, done, "e", wanted) if done.returncode == 0 else refused(done)
         place.remove("e")
-    name = os.fsdecode(b"odd \xff name\nof two lines")
-    done = place.run(place.train(name))
-    yield "a name that is not UTF-8", ends_as(place, done, name, wanted) if done.returncode == 0 else refused(done, codes=(1, 2))
     if os.geteuid() != 0:
         raise LeftOut("hiding /sys and /proc/cpuinfo needs root")
     for hidden in ("mount -t tmpfs none /sys", "mount --bind /dev/null /proc/cpuinfo", "mount -t tmpfs none /sys; mount --bind /dev/null /proc/cpuinfo"):
         command = ["unshare", "-m", "sh", "-c", f'{hidden} && exec "$@"', "sh", *place.train("f")]
         yield hidden.replace("mount ", ""), ends_as(place, place.run(command), "f", wanted)
         place.remove("f")
+
+
+def odd_names(place, _count):
+    """Paths that are not UTF-8, of two lines, or as of options, wherever a path may be given: all is as with plain ones, or refused."""
+    wanted = place.whole()
+    odd = os.fsdecode(b"odd \xff name\nof two lines")
+    place.path("text").rename(place.path(odd))
+    for file in sorted(place.path(odd).iterdir()):
+        # Their order stays, and with it the text.
+        file.rename(file.with_name(file.stem + odd + ".txt"))
+    place.config["data"].pop("input_file")
+    place.write_config()
+    loopos = lambda *arguments: place.run([place.program, *arguments])
+    # It is a name or a file, and text therefore.
+    yield "a configuration", refused(loopos("train", "--config", f"{odd}.json", "--out", "none"), "UTF-8", codes=(2,))
+    train = ["train", "--config", "config.json", "--data", odd, "--threads", "1", "--out", f"run {odd}"]
+    done = loopos(*train, "--set", "training.max_steps=10")
+    yield "text and run", said(done) if done.returncode else None
+    yield "going on with the run", ends_as(place, loopos(*train, "--resume"), f"run {odd}", wanted)
+    ends = {
+        "writing with the run": loopos("generate", "--model", f"run {odd}", "--prompt", "the", "--max-tokens", "2"),
+        "exporting it": loopos("export", "--model", f"run {odd}", "--out", f"hf {odd}"),
+        "writing with what was exported": loopos("generate", "--model", f"hf {odd}", "--prompt", "the", "--max-tokens", "2"),
+        "its page": loopos("report", f"run {odd}", "--out", f"page {odd}"),
+        "recording a machine": loopos("probe", "--record", f"machine {odd}"),
+        "reading it": loopos("probe", "--from", f"machine {odd}"),
+        "benchmarking": loopos("bench", "--suite", "ceilings", "--quick", "--out", f"reports {odd}"),
+        "its history": loopos("history", "add", f"reports {odd}", "--file", f"history {odd}"),
+        "the history's page": loopos("history", "--file", f"history {odd}", "--html", f"history {odd}.html"),
+    }
+    for name, done in ends.items():
+        yield name, said(done) if done.returncode else None
+    made = ("hf {}/model.safetensors", "page {}/report.html", "machine {}", "reports {}/latest/run.json", "history {}.html")
+    missing = [name for name in made if not place.path(name.format(odd)).exists()]
+    yield "all of it is there", f"missing: {missing}" if missing else None
+    left = [path.name for path in place.folder.rglob("*") if path.name.endswith(".tmp")]
+    yield "nothing else is", f"left over: {left}" if left else None
 
 
 TESTS = [
@@ -318,4 +358,5 @@ TESTS = [
     ("clock jumps", clock_jumps, 0),
     ("memory forecast within 5 %", memory_forecast, 0),
     ("bare surroundings", bare_surroundings, 0),
+    ("names that are not UTF-8", odd_names, 0),
 ]

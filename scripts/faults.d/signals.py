@@ -45,16 +45,34 @@ def asked_to_end(place, count):
             wrong = f"saved step {saved} of {logged}"
         elif took > 5:
             wrong = f"took {took:.1f} s"
-        else:
-            more = ("--set", f"training.max_steps={saved + 7}")
-            resumed, straight = place.run(place.train("asked", "--resume", *more)), place.run(place.train("straight", *more))
-            if resumed.returncode or straight.returncode:
-                wrong = said(resumed) + said(straight)
-            elif place.digests("asked") != place.digests("straight"):
-                wrong = "other weights after resuming"
-        yield number.name, wrong
+        yield number.name, wrong or goes_on(place, "asked", saved)
         place.remove("asked")
-        place.remove("straight")
+
+
+def goes_on(place, run, saved):
+    """Why a run that ended before its time does not go on as one that never did."""
+    more = ("--set", f"training.max_steps={saved + 7}")
+    resumed, straight = place.run(place.train(run, "--resume", *more)), place.run(place.train("straight", *more))
+    same = place.digests(run) == place.digests("straight")
+    place.remove("straight")
+    if resumed.returncode or straight.returncode:
+        return said(resumed) + said(straight)
+    return None if same else "other weights after resuming"
+
+
+def time_is_over(place, count):
+    """`--max-seconds`: the step at hand is finished and saved, exit status 0, and the run can go on."""
+    for trial in range(count):
+        seconds = 0.1 + 0.1 * trial
+        began = time.monotonic()
+        done = place.run(place.train("timed", *ENDLESS, "--max-seconds", f"{seconds}"))
+        took = time.monotonic() - began
+        wrong, saved = said(done) if done.returncode else None, 0
+        if not wrong:
+            saved, logged = last_step(place, "timed")
+            wrong = None if saved == logged and seconds <= took < seconds + 50 else f"saved step {saved} of {logged} after {took:.1f} s"
+        yield f"after {seconds:.1f} s", wrong or goes_on(place, "timed", saved)
+        place.remove("timed")
 
 
 def asked_twice(place, count):
@@ -135,6 +153,7 @@ def nobody_listens(place, _count):
 
 TESTS = [
     ("SIGINT and SIGTERM", asked_to_end, 20),
+    ("--max-seconds", time_is_over, 10),
     ("a second signal", asked_twice, 10),
     ("SIGSTOP for half a second", stopped_for_a_while, 20),
     ("SIGSTOP for five seconds in a benchmark", stopped_while_measuring, 3),

@@ -11,6 +11,11 @@ pub(crate) fn color() -> bool {
     env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// The words that the program was started with, its own name first; what is not UTF-8 in a path stands for something unreadable.
+pub(crate) fn command_line() -> impl Iterator<Item = String> {
+    env::args_os().map(|word| word.to_string_lossy().into_owned())
+}
+
 /// The instruction set that `LOOPOS_ISA` forces, or the best one of this machine.
 ///
 /// # Errors

@@ -172,13 +172,39 @@ fn say(label: &str, color: AnsiColor, text: &str) {
     };
     let (name, colon) = NAME.get().map_or(("", ""), |name| (name, ": "));
     // Nobody is left to be told when stderr is closed. In one write: the lines of several processes meet on one terminal.
-    let line = format!("{style}{label}:{style:#} {name}{colon}{text}\n");
+    let line = format!("{style}{label}:{style:#} {name}{colon}{}\n", shown(text));
     let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// A text as a terminal shows it: what it would obey, such as the beginning of a command or a change of direction, is spelt out. A file
+/// of a stranger may be quoted in it.
+fn shown(text: &str) -> String {
+    let is_obeyed = |c: char| {
+        c.is_control() && c != '\n' && c != '\t'
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_obeyed(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_spelt_out() {
+        assert_eq!(
+            shown("a\u{1b}[2J\r\u{9b}\u{202e}\n\tb \u{5e9}"),
+            "a\\u{1b}[2J\\u{d}\\u{9b}\\u{202e}\n\tb \u{5e9}"
+        );
+    }
 
     #[test]
     fn codes_follow_the_table() {

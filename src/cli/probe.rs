@@ -3,13 +3,12 @@
 
 mod verification;
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use super::environment;
 use super::outcome::{Exit, Failure};
-use crate::atomic;
+use super::written;
 use crate::bounded;
 use crate::probe::{self, Machine, Source, Style};
 use crate::report;
@@ -60,9 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     };
     let machine = Machine::read(&source);
     if let Some(path) = &arguments.record {
-        let recording = probe::write_recording(&source);
-        fs::write(path, recording)
-            .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+        written::write(path, &probe::write_recording(&source))?;
         return Ok(Exit::Done);
     }
     if let Some(path) = &arguments.svg {
@@ -84,10 +81,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 
 /// Writes the picture of the topology.
 fn draw(machine: &Machine, path: &Path) -> Result<(), Failure> {
-    let failed =
-        |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
-    let picture = report::topology(&record_machine(machine)).map_err(|reason| failed(&reason))?;
-    atomic::write(path, |file| file.write_all(picture.as_bytes())).map_err(|error| failed(&error))
+    let picture = report::topology(&record_machine(machine))
+        .map_err(|reason| Failure::failed(format!("{}: {reason}", path.display())))?;
+    written::write(path, &picture)
 }
 
 fn recorded(path: &Path) -> Result<Source, Failure> {

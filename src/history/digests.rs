@@ -135,6 +135,13 @@ pub(super) fn agree(
     Err(HistoryError::Damaged { what: what() })
 }
 
+/// The refusal of what is there twice, where it is kept once.
+pub(super) fn twice(what: String) -> HistoryError {
+    HistoryError::Damaged {
+        what: format!("{what}, which is there twice,"),
+    }
+}
+
 /// Gives the rows of an older layout their digests, and runs the number of their numbers.
 pub(super) fn fill(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     let each = |query: &str, update: &dyn Fn(&Row<'_>) -> rusqlite::Result<usize>| {

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read, Write};
 use rusqlite::Row;
 use rusqlite::types::Type;
 
-use super::digests::{OfNumber, OfRun, agree, of_machine};
+use super::digests::{OfNumber, OfRun, agree, of_machine, twice};
 use super::{History, HistoryError};
 use crate::json::parse;
 use crate::record::{Better, Machine, Metric, Provenance, Run, SCHEMA, Summary, read, sealed};
@@ -52,11 +52,23 @@ impl History {
              FROM run LEFT JOIN machine ON machine.id = run.machine ORDER BY run.started, run.name",
         )?;
         let mut rows = statement.query([])?;
+        let (mut last, mut numbers) = (None, 0_i64);
         while let Some(row) = rows.next()? {
             check(row)?;
+            // Where a page's list of rows is damaged, one may be found in the place of another.
+            let id: i64 = row.get(0)?;
+            if last.replace(id) == Some(id) {
+                return Err(twice(row.get(1)?));
+            }
+            numbers = numbers.saturating_add(row.get(11)?);
             take(row)?;
         }
-        Ok(())
+        let counted: i64 = self
+            .database
+            .query_row("SELECT total(runs) FROM tally", [], |row| {
+                Ok(row.get::<_, f64>(0)? as i64)
+            })?;
+        agree(numbers, counted, || "the list of runs".to_owned())
     }
 
     /// Keeps the runs of an export, or any run.json written in a line; how many there were and how many of them are new.
@@ -121,6 +133,12 @@ impl History {
             agree(number.digest(), row.get(7)?, || {
                 format!("{name} of the run {}", run.id)
             })?;
+            if metrics
+                .last()
+                .is_some_and(|last: &Metric| (&last.name, &last.unit) == (&name, &unit))
+            {
+                return Err(twice(format!("{name} of the run {}", run.id)));
+            }
             metrics.push(Metric {
                 better: json::<Better>(better)?,
                 value: Some(value),

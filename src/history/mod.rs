@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::to_string;
 
 use crate::record::{Better, Kept, Metric, Moment, Provenance, Run, Summary, Timeline};
-use digests::{OfNumber, OfRun, agree, of_machine};
+use digests::{OfNumber, OfRun, agree, of_machine, twice};
 use exchange::{json, written};
 
 /// Why the history could not be used.
@@ -144,10 +144,11 @@ impl History {
     /// The metrics that runs of a machine have, with the number of those, in the order in which they came.
     ///
     /// # Errors
-    /// The database failed, or the metrics have not as many numbers as the runs.
+    /// The database failed, or the metrics have not as many numbers as the runs, or one is there twice or without any.
     pub fn metrics(&self, fingerprint: &str) -> Result<Vec<(Metric, usize)>, HistoryError> {
         let mut statement = self.database.prepare(
-            "SELECT metric.name, metric.unit, metric.better, tally.runs
+            "SELECT metric.name, metric.unit, metric.better, tally.runs, tally.metric,
+               EXISTS (SELECT 1 FROM number WHERE number.machine = tally.machine AND number.metric = tally.metric)
              FROM tally LEFT JOIN metric ON metric.id = tally.metric JOIN machine NOT INDEXED ON machine.id = tally.machine
              WHERE machine.fingerprint = ?1 ORDER BY metric.id",
         )?;
@@ -162,9 +163,10 @@ impl History {
                 provenance: Provenance::Unavailable,
                 how: String::new(),
             };
-            Ok((metric, row.get::<_, i64>(3)?))
+            let (runs, id, has_some): (i64, i64, bool) = (row.get(3)?, row.get(4)?, row.get(5)?);
+            Ok((metric, runs, id, has_some))
         })?;
-        let metrics: Vec<(Metric, i64)> = rows.collect::<Result<_, _>>()?;
+        let metrics: Vec<_> = rows.collect::<Result<_, _>>()?;
         let kept: i64 = self.database.query_row(
             "SELECT total(run.numbers) FROM run JOIN machine NOT INDEXED ON machine.id = run.machine WHERE machine.fingerprint = ?1",
             [fingerprint],
@@ -172,13 +174,17 @@ impl History {
         )?;
         let counted = metrics
             .iter()
-            .fold(0_i64, |sum, (_, runs)| sum.saturating_add(*runs));
-        agree(counted, kept, || {
-            format!("the list of metrics of the machine {fingerprint}")
-        })?;
+            .fold(0_i64, |sum, (_, runs, ..)| sum.saturating_add(*runs));
+        // One that stands for another keeps the sum: it is there twice then, or no run of this machine has it.
+        let is_twice = metrics.windows(2).any(|pair| pair[0].2 == pair[1].2);
+        if counted != kept || is_twice || metrics.iter().any(|(.., has_some)| !has_some) {
+            return Err(HistoryError::Damaged {
+                what: format!("the list of metrics of the machine {fingerprint}"),
+            });
+        }
         let counts = metrics.into_iter();
         Ok(counts
-            .map(|(metric, runs)| (metric, runs as usize))
+            .map(|(metric, runs, ..)| (metric, runs as usize))
             .collect())
     }
 
@@ -237,6 +243,9 @@ impl History {
             format!("the number of runs with {}", metric.name)
         })?;
         points.sort_by(|one, other| (&one.started, &one.run).cmp(&(&other.started, &other.run)));
+        if let Some(pair) = points.windows(2).find(|pair| pair[0].run == pair[1].run) {
+            return Err(twice(format!("{} of the run {}", metric.name, pair[0].run)));
+        }
         Ok(Timeline {
             name: metric.name.clone(),
             unit: metric.unit.clone(),

@@ -231,6 +231,52 @@ fn what_is_changed_in_the_file_is_refused() {
 }
 
 #[test]
+fn no_flipped_bit_is_believed_where_no_digest_reaches() {
+    let (folder, mut history) = empty();
+    // The list of one machine lacks what that of the other has.
+    let (one, mut other) = (run(1, "m", Some(2.5)), run(2, "n", Some(3.5)));
+    other.metrics[0].name = "training.c.t1.tokens_per_second".to_owned();
+    history.add(&[one, run(3, "m", Some(2.5)), other]).unwrap();
+    let wanted = all(&history).unwrap();
+    let mut statement = history
+        .database
+        .prepare("SELECT rootpage, name = 'tally' FROM sqlite_schema WHERE rootpage > 1")
+        .unwrap();
+    let pages: Vec<(usize, bool)> = statement
+        .query_map([], |row| {
+            Ok((row.get::<_, i64>(0)? as usize - 1, row.get(1)?))
+        })
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    drop(statement);
+    drop(history);
+    let (path, size) = (folder.path().join("history.sqlite"), 4096);
+    let whole = std::fs::read(&path).unwrap();
+    let copy = folder.path().join("changed.sqlite");
+    let (mut refused, mut believed) = (0, Vec::new());
+    for (page, is_tally) in pages {
+        // The list of metrics, and of each page its header and list of rows.
+        let bytes = if is_tally { 0..size } else { 0..24 };
+        for at in bytes.map(|byte| page * size + byte) {
+            // Where there is nothing, there is nothing to believe.
+            for bit in (0..8).filter(|_| whole[at] != 0) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1 << bit;
+                std::fs::write(&copy, bytes).unwrap();
+                match History::open(&copy).and_then(|history| all(&history)) {
+                    Ok(found) if found == wanted => {}
+                    Ok(_) => believed.push((page, at % size, bit)),
+                    Err(_) => refused += 1,
+                }
+            }
+        }
+    }
+    assert!(believed.is_empty(), "page, byte and bit: {believed:?}");
+    assert!(refused > 100, "only {refused} were refused");
+}
+
+#[test]
 fn a_history_without_digests_gets_them() {
     let (folder, mut history) = empty();
     history

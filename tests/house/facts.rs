@@ -43,6 +43,9 @@ pub(crate) const ROOMS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The one file that starts other programs, by names of its own: nothing that stands in a file reaches a shell.
+pub(crate) const PROGRAMS: &str = "src/cli/bench/simulation.rs";
+
 /// Folders where each file is one of a kind and has a row in the `mod.rs` beside it, and the helpers that have none.
 /// A `pub mod` line is a row: the file is used by its path.
 pub(crate) const REGISTRIES: &[(&str, &[&str])] = &[

@@ -187,6 +187,11 @@ fn threads_start_in_one_room() {
 }
 
 #[test]
+fn programs_are_started_in_one_place() {
+    check("Only PROGRAMS starts other programs.", programs);
+}
+
+#[test]
 fn detection_is_in_one_place() {
     check(
         "Only kernels/isa asks whether an instruction may run: others hold a token.",
@@ -252,6 +257,14 @@ fn the_rules_see_what_they_are_for() {
     assert_eq!(
         breaks(threads, kernel, "std::thread::spawn(a);\nrayon::spawn(b);"),
         [1, 2]
+    );
+    assert_eq!(
+        breaks(
+            programs,
+            kernel,
+            "use std::process::{Command, Stdio};\nCommand::new(\"sh\");\nunsafe { libc::execvp(a, b) }"
+        ),
+        [2, 3]
     );
     assert_eq!(
         breaks(detection, kernel, "is_x86_feature_detected!(\"avx2\")"),

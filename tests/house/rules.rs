@@ -1,6 +1,6 @@
 //! The rules that look at one file at a time: each returns the places that break it.
 
-use crate::facts::{FILE_LINES, FUNCTION_LINES, LONG_FUNCTIONS, ROOMS, SERDE, UNSAFE};
+use crate::facts::{FILE_LINES, FUNCTION_LINES, LONG_FUNCTIONS, PROGRAMS, ROOMS, SERDE, UNSAFE};
 use crate::source::{Source, module_folder, word};
 
 /// A place that breaks a rule.
@@ -130,6 +130,20 @@ pub(crate) fn threads(source: &Source) -> Vec<Finding> {
         "rayon::scope",
     ];
     named(source, source.product(), &words)
+}
+
+pub(crate) fn programs(source: &Source) -> Vec<Finding> {
+    if source.path == PROGRAMS {
+        return Vec::new();
+    }
+    let words = ["Command::new", "libc::system", "libc::popen"];
+    let mut found = named(source, source.product(), &words);
+    for (line, code) in source.product() {
+        if code.contains("libc::exec") || code.contains("libc::posix_spawn") {
+            found.push(finding(source, line, "`exec`"));
+        }
+    }
+    found
 }
 
 pub(crate) fn detection(source: &Source) -> Vec<Finding> {

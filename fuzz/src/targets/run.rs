@@ -77,9 +77,23 @@ fn kept() -> Vec<Vec<u8>> {
             else {
                 continue;
             };
+            // It is that of the whole run.
+            document.as_object_mut().map(|run| run.remove("sha256"));
             for key in ["metrics", "series", "notes"] {
                 if let Some(list) = document[key].as_array_mut() {
                     shorten(list);
+                }
+            }
+            let members = document
+                .get_mut("fleet")
+                .and_then(|list| list.as_array_mut());
+            for member in members.into_iter().flatten() {
+                if let Some(list) = member
+                    .get_mut("metrics")
+                    .and_then(|list| list.as_array_mut())
+                {
+                    shorten(list);
+                    list.truncate(8);
                 }
             }
             for key in ["cpus", "caches", "features", "facts"] {

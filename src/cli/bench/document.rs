@@ -4,6 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
+use crate::cli::environment;
 use crate::probe::Machine;
 use crate::record::{self, Run, SCHEMA};
 use crate::suites::{self, Effort, Experiment, Recorder};
@@ -24,7 +25,7 @@ pub(in crate::cli) struct Document {
 impl Document {
     /// A run that starts now on `machine` with what was asked for.
     pub(in crate::cli) fn new(machine: &Machine, suite: &str, effort: Effort) -> Self {
-        let command: Vec<String> = std::env::args().collect();
+        let command: Vec<String> = environment::command_line().collect();
         let machine = suites::record_machine(machine);
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)

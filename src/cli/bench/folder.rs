@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::atomic;
 use crate::cli::outcome::Failure;
 use crate::record::{Run, sealed};
 use crate::report;
@@ -72,14 +73,12 @@ fn try_writing(place: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Complete or not at all: beside the target, flushed, then renamed.
 fn write_json(folder: &Path, run: &Run) -> io::Result<()> {
-    let (temporary, path) = (folder.join("run.json.tmp"), folder.join("run.json"));
-    let mut file = File::create(&temporary)?;
-    serde_json::to_writer_pretty(&mut file, &sealed(run)?)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    fs::rename(&temporary, &path)
+    let document = sealed(run)?;
+    atomic::write(&folder.join("run.json"), |file| {
+        serde_json::to_writer_pretty(&mut *file, &document)?;
+        file.write_all(b"\n")
+    })
 }
 
 /// Replaces the files of `latest` by those of `from`; files that only an older run had are taken away.

@@ -1,5 +1,6 @@
 //! A measurement by several processes: what must be the same for all, and what each found, gathered by rank 0.
 
+use super::super::environment;
 use super::super::outcome::Failure;
 use super::super::ranks::{Ranks, program};
 use super::Arguments;
@@ -20,7 +21,7 @@ pub(super) fn check(arguments: &Arguments, ranks: &Ranks) -> Result<(), Failure>
             .help("start it by mpirun -n 2 or srun, in a build with --features mpi"));
     }
     if ranks.count() > 1 {
-        let words: Vec<String> = std::env::args().skip(1).collect();
+        let words: Vec<String> = environment::command_line().skip(1).collect();
         ranks.same(&[program()?, ("command line".to_owned(), words.join(" "))])?;
     }
     Ok(())

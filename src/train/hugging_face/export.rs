@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{CONFIG, HuggingFaceError, MODEL, TOKENIZER, config, is_vacant};
+use crate::atomic;
 use crate::model::{Parameters, Shape};
 use crate::train::digest;
 use crate::train::named_tensors::tensors;
@@ -26,7 +28,8 @@ pub struct Vocabulary<'a> {
 /// Writes a model into a new folder, in f32.
 ///
 /// # Errors
-/// When there is something in the folder already, or the disk does not take it; then nothing is left behind.
+/// When there is something in the folder already, or the disk does not take it; then nothing is left behind. What an export to the same
+/// folder has left that was killed is removed.
 pub fn export(
     folder: &Path,
     shape: &Shape,
@@ -38,14 +41,11 @@ pub fn export(
             path: folder.to_owned(),
         });
     }
-    let temporary = beside(folder).ok_or_else(|| {
-        failed(folder)(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the path names no folder",
-        ))
-    })?;
+    let temporary = atomic::temporary(folder).map_err(failed(folder))?;
     let above = temporary.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(above).map_err(failed(above))?;
+    // A model may be gigabytes, which nobody looks for under such a name. What cannot be removed is in nobody's way.
+    let _ = atomic::sweep_beside(folder, Duration::ZERO);
     let done = write(&temporary, shape, parameters, vocabulary)
         .and_then(|()| fs::rename(&temporary, folder).map_err(failed(folder)))
         .and_then(|()| digest::sync_folder(above).map_err(failed(above)));
@@ -59,16 +59,6 @@ pub fn export(
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> HuggingFaceError {
     let path = path.to_owned();
     move |source| HuggingFaceError::Write { path, source }
-}
-
-/// `.NAME.PID.tmp` beside the folder: on the same file system, and of this process only.
-fn beside(folder: &Path) -> Option<PathBuf> {
-    let name = folder.file_name()?.to_str()?;
-    let above = match folder.parent() {
-        Some(above) if !above.as_os_str().is_empty() => above,
-        _ => Path::new("."),
-    };
-    Some(above.join(format!(".{name}.{}.tmp", std::process::id())))
 }
 
 fn write(

@@ -71,6 +71,24 @@ fn what_is_written_is_read_back_to_the_bit() {
 }
 
 #[test]
+fn what_a_killed_export_to_the_same_folder_has_left_is_removed() {
+    let place = tempfile::tempdir().unwrap();
+    let left = |name: &str| {
+        let folder = place.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(MODEL), "half").unwrap();
+    };
+    // Larger than any process id that Linux gives out; the other is an export that goes on.
+    left(".model.99999999.0.tmp");
+    left(&format!(".model.{}.7.tmp", std::process::id()));
+    left(".other.99999999.0.tmp");
+    let folder = place.path().join("model");
+    export(&folder, &SHAPE, &initialized(&SHAPE), None).unwrap();
+    assert!(!place.path().join(".model.99999999.0.tmp").exists());
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 3);
+}
+
+#[test]
 fn a_scalar_head_is_left_out_and_the_rest_is_read_back() {
     let shape = Shape {
         scalar_head: true,
