@@ -314,24 +314,22 @@ def bare_surroundings(place, _count):
 
 
 def odd_names(place, _count):
-    """Paths that are not UTF-8, of two lines, or as of options, wherever a path may be given: all is as with plain ones, or refused."""
-    wanted = place.whole()
+    """Paths that are not UTF-8, of two lines, wherever a path may be given: all is as with plain ones, or, where the path becomes part of a
+    run's configuration, refused."""
+    place.whole()
     odd = os.fsdecode(b"odd \xff name\nof two lines")
-    place.path("text").rename(place.path(odd))
-    for file in sorted(place.path(odd).iterdir()):
-        # Their order stays, and with it the text.
-        file.rename(file.with_name(file.stem + odd + ".txt"))
-    place.config["data"].pop("input_file")
-    place.write_config()
     loopos = lambda *arguments: place.run([place.program, *arguments])
-    # It is a name or a file, and text therefore.
-    yield "a configuration", refused(loopos("train", "--config", f"{odd}.json", "--out", "none"), "UTF-8", codes=(2,))
-    train = ["train", "--config", "config.json", "--data", odd, "--threads", "1", "--out", f"run {odd}"]
-    done = loopos(*train, "--set", "training.max_steps=10")
-    yield "text and run", said(done) if done.returncode else None
-    yield "going on with the run", ends_as(place, loopos(*train, "--resume"), f"run {odd}", wanted)
+    refusals = {
+        "a configuration": loopos("train", "--config", f"{odd}.json", "--out", "none"),
+        "a text": loopos("train", "--config", "config.json", "--data", odd, "--out", "none"),
+        "a run": place.run(place.train(f"run {odd}")),
+    }
+    for name, done in refusals.items():
+        yield name, refused(done, "UTF-8", codes=(2,)) or (f"made {odd}" if place.path(f"run {odd}").exists() else None)
+    # Renamed afterwards it is a folder as any other.
+    place.path("whole").rename(place.path(f"run {odd}"))
     ends = {
-        "writing with the run": loopos("generate", "--model", f"run {odd}", "--prompt", "the", "--max-tokens", "2"),
+        "writing with a run": loopos("generate", "--model", f"run {odd}", "--prompt", "the", "--max-tokens", "2"),
         "exporting it": loopos("export", "--model", f"run {odd}", "--out", f"hf {odd}"),
         "writing with what was exported": loopos("generate", "--model", f"hf {odd}", "--prompt", "the", "--max-tokens", "2"),
         "its page": loopos("report", f"run {odd}", "--out", f"page {odd}"),

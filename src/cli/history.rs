@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use super::environment;
-use super::outcome::{Exit, Failure};
+use super::outcome::{Exit, Failure, shown};
 use super::runs;
 use super::written::write;
 use crate::history::{History, HistoryError};
@@ -248,7 +248,7 @@ fn show(view: &View) -> anyhow::Result<Exit> {
         write(path, &timeline::page(kept, &courses))?;
     }
     let text = summary::text(kept, &machines, &courses);
-    io::stdout().lock().write_all(text.as_bytes())?;
+    io::stdout().lock().write_all(shown(&text).as_bytes())?;
     Ok(Exit::Done)
 }
 

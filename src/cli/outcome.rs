@@ -178,7 +178,7 @@ fn say(label: &str, color: AnsiColor, text: &str) {
 
 /// A text as a terminal shows it: what it would obey, such as the beginning of a command or a change of direction, is spelt out. A file
 /// of a stranger may be quoted in it.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let is_obeyed = |c: char| {
         c.is_control() && c != '\n' && c != '\t'
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 use clap::builder::styling::{AnsiColor, Style};
 
 use crate::cli::environment;
+use crate::cli::outcome::shown;
 use crate::report::comparison::{Against, Comparison, Role, Row, Verdict, Weight, percent};
 use crate::report::quantity;
 use crate::units::Ratio;
@@ -36,7 +37,7 @@ pub(super) fn text(comparison: &Comparison) -> String {
 }
 
 fn line(text: &mut String, label: &str, content: &str) {
-    let _ = writeln!(text, "{label:<LABEL$}{content}");
+    let _ = writeln!(text, "{label:<LABEL$}{}", shown(content));
 }
 
 fn one(text: &mut String, comparison: &Comparison, against: &Against, colors: bool) {
@@ -94,12 +95,12 @@ fn table(text: &mut String, rows: &[&Row], most: usize, colors: bool) {
     let mut case = "";
     for row in rows.iter().take(most) {
         let (head, rest) = split(&row.name);
+        let (rest, values) = (shown(rest), shown(&values(row)));
         if head != case {
-            let _ = writeln!(text, "{head}");
+            let _ = writeln!(text, "{}", shown(head));
             case = head;
         }
         let change = percent(row).unwrap_or_else(|reason| reason);
-        let values = values(row);
         let style = style(row, colors);
         let _ = writeln!(
             text,
