@@ -391,7 +391,7 @@ fn a_topology_is_a_picture_of_its_own() {
         assert!(picture.contains(part), "no {part}");
     }
     refused(
-        place.loopos(&["probe", "--svg", "no/such/folder/x.svg"]),
+        place.loopos(&["probe", "--svg", "hybrid.svg/x.svg"]),
         1,
         &["x.svg"],
     );
