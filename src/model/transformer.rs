@@ -324,23 +324,13 @@ pub fn backward_and_loss(
         };
         head.run(compute, Some(into), observer)
     };
-    if let (Some(weight), false) = (&layout.score, derivatives.values.is_empty()) {
-        let cost = scalar_head::cost(rows, d) + scalar_head::cost(rows, d);
-        observed(observer, Operator::Head, Pass::Backward, cost, || {
-            let [dweight] = gradients.at_mut([weight]);
-            let hidden = &activations.ln_f[..rows * d];
-            let dhidden = &mut scratch.inner[..rows * d];
-            let weight = parameters.at(weight);
-            scalar_head::backward(hidden, weight, derivatives.values, dhidden, dweight);
-        });
-    }
     backward_last_norm(
         compute,
         parameters,
         gradients,
         activations,
         scratch,
-        rows,
+        (derivatives.values, rows),
         observer,
     );
     // Behind the last norm lie the scalar head and an untied head.
@@ -385,16 +375,49 @@ pub fn backward_and_loss(
     loss
 }
 
-/// From the gradient of the last layer norm's output in `scratch.inner` to that of the residual stream.
+/// Adds to the gradient of the last layer norm's output, in `scratch.inner`, what comes from the scalar head by its `values`, if there are any.
+fn backward_scalar_head(
+    parameters: &Parameters,
+    gradients: &mut Parameters,
+    activations: &Activations,
+    scratch: &mut Scratch,
+    (values, rows): (&[f32], usize),
+    observer: &mut dyn Observer,
+) {
+    let layout = &parameters.layout;
+    let (Some(weight), false) = (&layout.score, values.is_empty()) else {
+        return;
+    };
+    let d = layout.ln_f_weight.len();
+    let cost = scalar_head::cost(rows, d) + scalar_head::cost(rows, d);
+    observed(observer, Operator::Head, Pass::Backward, cost, || {
+        let [dweight] = gradients.at_mut([weight]);
+        let hidden = &activations.ln_f[..rows * d];
+        let dhidden = &mut scratch.inner[..rows * d];
+        let weight = parameters.at(weight);
+        scalar_head::backward(hidden, weight, values, dhidden, dweight);
+    });
+}
+
+/// From the gradient of the last layer norm's output in `scratch.inner`, with what comes from the scalar head by its `values`, to that of the
+/// residual stream.
 fn backward_last_norm(
     compute: &Compute<'_>,
     parameters: &Parameters,
     gradients: &mut Parameters,
     activations: &Activations,
     scratch: &mut Scratch,
-    rows: usize,
+    (values, rows): (&[f32], usize),
     observer: &mut dyn Observer,
 ) {
+    backward_scalar_head(
+        parameters,
+        gradients,
+        activations,
+        scratch,
+        (values, rows),
+        observer,
+    );
     let (layout, d) = (&parameters.layout, parameters.layout.ln_f_weight.len());
     let stream = &activations.streams[layout.layers.len()];
     observed(

@@ -283,20 +283,36 @@ impl Op for Apply<'_> {
                 }
             }
             SharedEpilogue::Exp(shifts, sums, sums_stride) => {
-                let tile = place.column / (S::TILE_VECTORS * S::LANES);
-                for i in 0..place.rows {
-                    let row = place.row + i;
-                    let shift = s.splat(shifts[row]);
-                    // SAFETY: the row of the tile, which is this thread's, and its place among the sums, of which there is one for
-                    // each row of each tile.
-                    let (c, sum) = unsafe {
-                        let c = std::slice::from_raw_parts_mut(c.add(i * stride), place.columns);
-                        (c, &mut *sums.add(row * sums_stride + tile))
-                    };
-                    *sum = exp_in_place(s, c, shift);
-                }
+                // SAFETY: passed on; there is a sum for each row of each tile.
+                unsafe { exp_tile(s, place, (c, stride), shifts, (sums, sums_stride)) }
             }
         }
+    }
+}
+
+/// `x = e^(x - shift)` for the rows of a tile, and the sum of each.
+///
+/// # Safety
+/// - As [`SharedEpilogue::apply`] says of `place` and `c`.
+/// - `sums` has a row for each of C, as many values apart as it says, with a value for each tile, which is this thread's where the tile is.
+#[inline(always)]
+unsafe fn exp_tile<S: Simd>(
+    s: S,
+    place: Place,
+    (c, stride): (*mut f32, usize),
+    shifts: &[f32],
+    (sums, sums_stride): (*mut f32, usize),
+) {
+    let tile = place.column / (S::TILE_VECTORS * S::LANES);
+    for i in 0..place.rows {
+        let row = place.row + i;
+        let shift = s.splat(shifts[row]);
+        // SAFETY: the row of the tile, and its place among the sums.
+        let (c, sum) = unsafe {
+            let c = std::slice::from_raw_parts_mut(c.add(i * stride), place.columns);
+            (c, &mut *sums.add(row * sums_stride + tile))
+        };
+        *sum = exp_in_place(s, c, shift);
     }
 }
 

@@ -121,48 +121,19 @@ impl Head<'_> {
             let weighting = weighting.map(|all| all.rows(first..first + count));
             let cost = logits_cost(count, d, v);
             let in_factors = observed(observer, Operator::Head, Pass::Forward, cost, || {
-                if let (Some(gradients), Some(Weighting::Equal(scale))) =
-                    (&mut gradients, weighting)
-                    && compute.switches.whole_products()
-                    && gradients.exponentials.losses(
-                        compute,
-                        self.workspace,
-                        hidden,
-                        self.weight,
-                        targets,
-                        logits,
-                        losses,
-                        scale,
-                    )
-                {
-                    return true;
-                }
-                product(
+                let exponentials =
+                    (gradients.as_mut()).map(|gradients| &mut gradients.exponentials);
+                let found = (&mut *logits, &mut *losses, entropies);
+                let hidden = Matrix::new(hidden, count, d);
+                forward(
                     compute,
                     self.workspace,
-                    Matrix::new(hidden, count, d),
-                    self.weight,
-                    (logits, v),
-                    Store::Set,
-                    Epilogue::None,
-                );
-                match weighting {
-                    None if !entropies.is_empty() => {
-                        token_entropies(compute, targets, logits, losses, entropies);
-                    }
-                    Some(Weighting::Each {
-                        losses: weights,
-                        entropies,
-                    }) => {
-                        let weights = [weights, entropies];
-                        weighted_losses(compute, targets, logits, losses, weights);
-                    }
-                    None => losses_of(compute, targets, logits, losses, None),
-                    Some(Weighting::Equal(scale)) => {
-                        losses_of(compute, targets, logits, losses, Some(scale));
-                    }
-                }
-                false
+                    (hidden, self.weight),
+                    targets,
+                    weighting,
+                    exponentials,
+                    found,
+                )
             });
             let Some(gradients) = &mut gradients else {
                 continue;
@@ -202,6 +173,56 @@ impl Head<'_> {
             .map(|loss| f64::from(*loss))
             .sum()
     }
+}
+
+/// What is found of a chunk, `(logits, losses, entropies)`: where it is weighted, the logits become what its gradients follow from, with the
+/// factors in `exponentials` if this is true.
+fn forward(
+    compute: &Compute<'_>,
+    workspace: &mut [f32],
+    (hidden, weight): (Matrix<'_>, Right<'_>),
+    targets: &[u32],
+    weighting: Option<Weighting<'_>>,
+    exponentials: Option<&mut Exponentials<'_>>,
+    (logits, losses, entropies): (&mut [f32], &mut [f32], &mut [f32]),
+) -> bool {
+    if let (Some(exponentials), Some(Weighting::Equal(scale))) = (exponentials, weighting)
+        && compute.switches.whole_products()
+        && exponentials.losses(
+            compute,
+            workspace,
+            (hidden, weight),
+            targets,
+            (logits, losses),
+            scale,
+        )
+    {
+        return true;
+    }
+    let v = logits.len() / targets.len();
+    product(
+        compute,
+        workspace,
+        hidden,
+        weight,
+        (logits, v),
+        Store::Set,
+        Epilogue::None,
+    );
+    match weighting {
+        None if !entropies.is_empty() => {
+            token_entropies(compute, targets, logits, losses, entropies);
+        }
+        Some(Weighting::Each {
+            losses: weights,
+            entropies,
+        }) => weighted_losses(compute, targets, logits, losses, [weights, entropies]),
+        None => losses_of(compute, targets, logits, losses, None),
+        Some(Weighting::Equal(scale)) => {
+            losses_of(compute, targets, logits, losses, Some(scale));
+        }
+    }
+    false
 }
 
 /// By the fused passes, or by the simple ones.

@@ -36,23 +36,17 @@ pub struct Exponentials<'a> {
 impl Exponentials<'_> {
     /// `logits` become `e - s onehot`, of which factor and scaled hidden state make the gradient, and `losses` those of each token. False
     /// where a number is too large or is none: then all of these are worthless.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "what the head reads and writes, each by name"
-    )]
     pub(super) fn losses(
         &mut self,
         compute: &Compute<'_>,
         workspace: &mut [f32],
-        hidden: &[f32],
-        weight: Right<'_>,
+        (hidden, weight): (Matrix<'_>, Right<'_>),
         targets: &[u32],
-        logits: &mut [f32],
-        losses: &mut [f32],
+        (logits, losses): (&mut [f32], &mut [f32]),
         scale: f32,
     ) -> bool {
         let rows = targets.len();
-        let (d, v, isa) = (hidden.len() / rows, logits.len() / rows, compute.isa);
+        let (d, v, isa) = (hidden.columns, logits.len() / rows, compute.isa);
         let tiles = tiles_across(isa, v);
         let sums = &mut self.sums[..rows * tiles];
         let factors = &mut self.factors[..rows];
@@ -64,7 +58,7 @@ impl Exponentials<'_> {
                     IGNORED => 0.0,
                     target => {
                         let class = &matrix[target as usize * d..][..d];
-                        vec::dot(isa, &hidden[row * d..][..d], class)
+                        vec::dot(isa, hidden.row(row), class)
                     }
                 };
             }
@@ -73,7 +67,6 @@ impl Exponentials<'_> {
             shifts: factors,
             sums: MatrixMut::new(sums, rows, tiles),
         };
-        let hidden = Matrix::new(hidden, rows, d);
         product(
             compute,
             workspace,
