@@ -5,6 +5,7 @@ use crate::kernels::{
     Isa, Team,
     isa::{Op, Simd},
     team::{Rows, for_rows},
+    vec::map,
 };
 
 /// `y = x B + bias` for a row-major or a transposed `b` of k x n; `bias` is empty or has n values.
@@ -54,7 +55,7 @@ impl Op for Part<'_> {
             // Columns of B lie in memory as rows: one dot product for each output, four sums in flight.
             for (j, y) in self.y.iter_mut().enumerate() {
                 let start = (self.first + j) * self.b.column_stride;
-                *y += dot(s, self.x, &self.b.data[start..start + self.x.len()]);
+                *y += map::dot(s, self.x, &self.b.data[start..start + self.x.len()]);
             }
         } else {
             // Rows of B: slices of four, scaled, are added to the outputs, which stay in L1.
@@ -77,26 +78,6 @@ impl Op for Part<'_> {
             }
         }
     }
-}
-
-#[inline(always)]
-fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [s.splat(0.0); 4];
-    let (mut a4, mut b4) = (a.chunks_exact(4 * S::LANES), b.chunks_exact(4 * S::LANES));
-    for (a, b) in (&mut a4).zip(&mut b4) {
-        for (i, sum) in sums.iter_mut().enumerate() {
-            *sum = s.fma(s.load(&a[i * S::LANES..]), s.load(&b[i * S::LANES..]), *sum);
-        }
-    }
-    let mut total = s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3]));
-    for (a, b) in a4
-        .remainder()
-        .chunks(S::LANES)
-        .zip(b4.remainder().chunks(S::LANES))
-    {
-        total = s.fma(s.load_partial(a), s.load_partial(b), total);
-    }
-    s.sum(total)
 }
 
 /// `to += sum of factors[i] * rows[i]`, in the order of `i`.

@@ -130,6 +130,27 @@ pub(crate) fn sum<S: Simd>(s: S, x: &[f32], f: impl Fn(S::V) -> S::V) -> f32 {
     sum
 }
 
+/// Sum of `a[i] * b[i]`, as far as the shorter one goes.
+#[inline(always)]
+pub(crate) fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [s.splat(0.0); 4];
+    let (mut a4, mut b4) = (a.chunks_exact(4 * S::LANES), b.chunks_exact(4 * S::LANES));
+    for (a, b) in (&mut a4).zip(&mut b4) {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = s.fma(s.load(&a[i * S::LANES..]), s.load(&b[i * S::LANES..]), *sum);
+        }
+    }
+    let mut total = s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3]));
+    for (a, b) in a4
+        .remainder()
+        .chunks(S::LANES)
+        .zip(b4.remainder().chunks(S::LANES))
+    {
+        total = s.fma(s.load_partial(a), s.load_partial(b), total);
+    }
+    s.sum(total)
+}
+
 /// `x[i] = f(x[i])`, and the sum of it.
 #[inline(always)]
 pub(crate) fn in_place_sum<S: Simd>(s: S, x: &mut [f32], f: impl Fn(S::V) -> S::V) -> f32 {

@@ -45,26 +45,7 @@ impl Op for Dot<'_> {
     type Output = f32;
     #[inline(always)]
     fn eval<S: Simd>(self, s: S) -> f32 {
-        let mut sums = [s.splat(0.0); 4];
-        let (mut a, mut b) = (
-            self.a.chunks_exact(4 * S::LANES),
-            self.b.chunks_exact(4 * S::LANES),
-        );
-        for (a, b) in (&mut a).zip(&mut b) {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let at = i * S::LANES..(i + 1) * S::LANES;
-                *sum = s.fma(s.load(&a[at.clone()]), s.load(&b[at]), *sum);
-            }
-        }
-        let rest = a
-            .remainder()
-            .chunks(S::LANES)
-            .zip(b.remainder().chunks(S::LANES));
-        for ((a, b), sum) in rest.zip(&mut sums) {
-            *sum = s.fma(s.load_partial(a), s.load_partial(b), *sum);
-        }
-        let [a, b, c, d] = sums;
-        s.sum(s.add(s.add(a, b), s.add(c, d)))
+        map::dot(s, self.a, self.b)
     }
 }
 
