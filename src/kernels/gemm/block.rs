@@ -84,7 +84,17 @@ impl Op for Block<'_> {
             // Rows outside, columns inside: C is written along its rows, and the block of B is read from L2 once for
             // every panel of A.
             for first in self.rows.clone().step_by(group) {
-                let rows = first..self.rows.end.min(first + group);
+                let group_at = |first: usize| first..self.rows.end.min(first + group);
+                let rows = group_at(first);
+                // The rows that are packed after these.
+                let mut to_pack = if rows.end < self.rows.end {
+                    self.a.to_pack(group_at(rows.end), steps.clone())
+                } else if last {
+                    Coming::nothing()
+                } else {
+                    let end = (steps.end + self.slice).min(self.depth);
+                    self.a.to_pack(group_at(self.rows.start), steps.end..end)
+                };
                 let left = self
                     .a
                     .panels(s, self.heights[0], rows.clone(), steps.clone());
@@ -102,7 +112,7 @@ impl Op for Block<'_> {
                 for tile in tile_rows(self.heights, rows.len()) {
                     let tile = first + tile.start..first + tile.end;
                     let next = (tile.end < rows.end).then(|| left.ahead(tile.end, from, depth));
-                    slice.tiles(s, tile, columns.clone(), next, &mut coming);
+                    slice.tiles(s, tile, columns.clone(), next, [&mut to_pack, &mut coming]);
                 }
             }
             from += depth;
@@ -125,7 +135,8 @@ struct Slice<'a> {
 }
 
 impl Slice<'_> {
-    /// The tiles of one panel of A. `next` is the panel after it, as [`Panels::ahead`] gives it.
+    /// The tiles of one panel of A. `next` is the panel after it, as [`Panels::ahead`] gives it, and `coming` what they fetch besides, the
+    /// first of it first.
     #[inline(always)]
     fn tiles<S: Simd>(
         &self,
@@ -133,8 +144,9 @@ impl Slice<'_> {
         rows: Range<usize>,
         columns: Range<usize>,
         next: Option<(*const f32, usize)>,
-        coming: &mut Coming,
+        coming: [&mut Coming; 2],
     ) {
+        let [soon, later] = coming;
         let tile_columns = S::TILE_VECTORS * S::LANES;
         let (row, rows) = (rows.start, rows.len());
         let (from, depth) = (self.steps.start, self.steps.len());
@@ -156,7 +168,9 @@ impl Slice<'_> {
             if self.last {
                 self.out.epilogue.prefetch(place);
             }
-            let (right, right_step) = coming.next(depth).unwrap_or((b, 0));
+            let (right, right_step) = (soon.next(depth))
+                .or_else(|| later.next(depth))
+                .unwrap_or((b, 0));
             let ahead = Ahead {
                 left: next.map_or(a, |(from, line)| {
                     from.wrapping_add(Ahead::ROWS * index * line)

@@ -35,8 +35,10 @@ pub struct Product {
     pub k: usize,
     /// Whether A may be cut anywhere, or only between panels.
     pub cut: bool,
-    /// Whether B is still to be packed.
-    pub packs: bool,
+    /// Whether A is still to be packed.
+    pub packs_left: bool,
+    /// Whether B is.
+    pub packs_right: bool,
 }
 
 /// How a product is cut: the slice of K, and the block of C that is one task.
@@ -67,7 +69,7 @@ impl Blocking {
         let (rows, columns) = if workers == 1 {
             (part(m, 1, steps.0), part(n, least, steps.1))
         } else {
-            shared(workers, product, steps, least, depth)
+            shared(workers, product, steps, least, (depth, caches.l2))
         };
         Blocking {
             depth,
@@ -90,17 +92,26 @@ fn shared(
     product: Product,
     steps: (usize, usize),
     least: usize,
-    depth: usize,
+    (depth, l2): (usize, usize),
 ) -> (usize, usize) {
-    let Product { m, n, k, packs, .. } = product;
+    let Product {
+        m,
+        n,
+        k,
+        packs_left,
+        packs_right,
+        ..
+    } = product;
     // To tell another worker and wait for it, some 2 us; to start a task, 1 us.
     const JOIN: usize = 500_000;
     const TASK: usize = 250_000;
-    // A value of A that passes through L2; one of B, for which few rows wait; one that is packed; one of the first block of B, which nobody
-    // has fetched.
+    // A value of A that passes through L2; one of B, for which few rows wait; one that its task packs, twice that where the lines and the
+    // panels of a block do not stay in L2 together; one that all pack together, so that it often comes from another core and goes to another;
+    // one of the first block of B, which nobody has fetched.
     const PASSING: usize = 8;
     const AWAITED: usize = 32;
     const PACKED: usize = 32;
+    const PACKED_TOGETHER: usize = 128;
     const COLD: usize = 32;
     // A value of A or C that another core has in its caches: rows that stay with their worker from product to product have none.
     const ABROAD: usize = 8;
@@ -118,18 +129,31 @@ fn shared(
         } else {
             0
         };
-        let (own, shared) = match packs {
-            true if down <= PACKERS => (PACKED, 0),
-            true => (0, PACKED * k * n / workers),
+        let stays = size_of::<f32>() * columns * depth <= l2 * 9 / 32;
+        let (own, shared) = match packs_right {
+            true if down <= PACKERS => (if stays { PACKED } else { 2 * PACKED }, 0),
+            true => (0, PACKED_TOGETHER * k * n / workers),
             false => (0, 0),
         };
-        let task = k * (columns * ((2 * rows).max(AWAITED) + own) + rows * PASSING);
-        join + abroad + shared + COLD * columns * depth + tasks.div_ceil(workers) * (TASK + task)
+        let each = tasks.div_ceil(workers);
+        let left = match packs_left {
+            true if across <= PACKERS => PACKED * k * rows * each,
+            true if down.is_multiple_of(workers) => PACKED * k * m / workers,
+            true => PACKED_TOGETHER * k * m / workers,
+            false => 0,
+        };
+        // Where each worker has rows of its own, the last task of a row may be small for all of them.
+        let width = match down.is_multiple_of(workers) {
+            true => down / workers * n,
+            false => each * columns,
+        };
+        let work = k * (width * ((2 * rows).max(AWAITED) + own) + each * rows * PASSING);
+        join + abroad + shared + left + COLD * columns * depth + each * TASK + work
     };
     let (down, across) = (m.div_ceil(steps.0), n.div_ceil(steps.1));
     let most = 4 * workers;
-    // A task is not worth starting that takes less time than its start.
-    let worth = 2 * m * n * k / TASK;
+    // A task should take several times as long as its start; and to think about many ways to cut a small product takes a part of its time.
+    let worth = (m * n * k / (2 * TASK)).max(workers);
     let mut best = (time(whole.0, whole.1), whole);
     for parts_down in 1..=most.min(down).min(worth) {
         let rows = part(m, parts_down, steps.0);
@@ -155,7 +179,8 @@ mod tests {
             n,
             k,
             cut: true,
-            packs: false,
+            packs_left: false,
+            packs_right: false,
         }
     }
 

@@ -113,7 +113,8 @@ pub fn multiply(
         n,
         k,
         cut: in_place.is_some() && a.column_stride == 1,
-        packs: !b.is_packed(),
+        packs_left: in_place.is_none(),
+        packs_right: !b.is_packed(),
     };
     let blocking = Blocking::new(caches, (height, width), size, team.workers());
     let (down, across) = (m.div_ceil(blocking.rows), n.div_ceil(blocking.columns));

@@ -76,6 +76,13 @@ impl<'a> Lines<'a> {
     pub(crate) fn coming(&self, lines: Range<usize>, steps: Range<usize>) -> Coming {
         match self {
             Lines::Ready(operand) if operand.is_packed() => operand.coming(lines, steps),
+            _ => self.to_pack(lines, steps),
+        }
+    }
+
+    /// What a task that packs the steps `steps` of the lines `lines` would wait for; nothing where they lie ready.
+    pub(crate) fn to_pack(&self, lines: Range<usize>, steps: Range<usize>) -> Coming {
+        match self {
             Lines::Ready(_) => Coming::nothing(),
             Lines::Own(matrix, _) => Operand::plain(*matrix).coming(lines, steps),
         }
