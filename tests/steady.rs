@@ -65,6 +65,7 @@ fn plan(workers: usize, dropout: f32, recompute: bool) -> Plan {
         batch: SEQUENCES,
         length: LENGTH,
         micro_batch: 4,
+        by_sequences: false,
         optimizer: Optimizer::default(),
         dropout,
         recompute,
@@ -151,10 +152,16 @@ fn a_steady_step_allocates_nothing_and_asks_the_system_for_nothing() {
                 .any(|[_, faults, waits]| (*faults, *waits) == (0, 0)),
             "[allocations, faults, waits]: {costs:?}"
         );
-        let costs = rounds(&plan(2, dropout, recompute));
-        assert!(
-            costs.iter().all(|[allocations, ..]| *allocations == 0),
-            "{costs:?}"
-        );
+        for by_sequences in [false, true] {
+            let plan = Plan {
+                by_sequences,
+                ..plan(2, dropout, recompute)
+            };
+            let costs = rounds(&plan);
+            assert!(
+                costs.iter().all(|[allocations, ..]| *allocations == 0),
+                "{costs:?}"
+            );
+        }
     }
 }

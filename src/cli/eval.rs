@@ -154,6 +154,7 @@ fn plan(arguments: &Arguments, trained: &Trained, workers: &Workers) -> Result<P
         optimizer: Optimizer::default(),
         dropout: 0.0,
         recompute: false,
+        by_sequences: false,
         isa: workers.isa,
         caches: workers.caches,
         workers: workers.pool.cpus().len(),

@@ -20,7 +20,7 @@ use super::text_source::{Vocabulary, say};
 use super::trained::{Trained, shape, tokenizer_of};
 use super::workers::Workers;
 use crate::atomic;
-use crate::config::Config;
+use crate::config::{Config, Parallel};
 use crate::model::{Layout, Switches};
 use crate::text::{Key, Tokenizer, Tokens};
 use crate::train::checkpoint::Checkpoint;
@@ -326,6 +326,7 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
         },
         dropout: training.dropout as f32,
         recompute: training.recompute,
+        by_sequences: training.parallel == Some(Parallel::Sequences),
         isa: workers.isa,
         caches: workers.caches,
         workers: workers.pool.cpus().len(),

@@ -11,7 +11,7 @@ use super::outcome::{Failure, warn};
 use super::trained::shape;
 use crate::atomic;
 use crate::bounded;
-use crate::config::Config;
+use crate::config::{Config, Parallel};
 use crate::kernels::Isa;
 use crate::probe::Machine;
 use crate::record::{PROFILE_SCHEMA, Profile, Workload};
@@ -117,7 +117,7 @@ pub(crate) fn apply(config: &mut Config, named: Option<&Path>) -> Result<Option<
     };
     let parts = take(config, &profile, machine.usable_cpus().len());
     let what = if parts.is_empty() {
-        "nothing: the configuration says both".to_owned()
+        "nothing: the configuration says all of it".to_owned()
     } else {
         parts.join(", ")
     };
@@ -140,6 +140,13 @@ fn take(config: &mut Config, profile: &Profile, cpus: usize) -> Vec<String> {
         training.micro_batch = Some(profile.micro_batch);
         parts.push(format!("{} sequences at a time", profile.micro_batch));
     }
+    if training.parallel.is_none()
+        && profile.by_sequences
+        && training.threads == Some(profile.threads)
+    {
+        training.parallel = Some(Parallel::Sequences);
+        parts.push("each thread its own sequences".to_owned());
+    }
     parts
 }
 
@@ -153,6 +160,7 @@ mod tests {
             workload,
             threads: 2,
             micro_batch: 8,
+            by_sequences: false,
             tokens_per_second: Some(5_000.0),
             advised_batch: Some(16),
             run: String::new(),

@@ -22,8 +22,8 @@ Examples:
   loopos train --config my.json --profile fast.json
 
 The profile is kept in the folder `loopos/profiles` of $XDG_CONFIG_HOME, or of ~/.config, for this machine, instruction set, model,
-length and batch; `loopos train` uses it for these and says so. It holds threads and micro-batch, which change nothing but speed
-and last digits. The batch is advice: another batch is another training run.";
+length and batch; `loopos train` uses it for these and says so. It holds threads, micro-batch and whether threads share operators
+or sequences, which change nothing but speed, memory and last digits. The batch is advice: another batch is another training run.";
 
 /// The configuration that is tuned where none is named.
 const USUAL: &str = "autoregressive_training_small";
@@ -115,12 +115,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         (exit, whole(".chosen.threads"), whole(".chosen.micro_batch"))
     {
         let speed = format!(".chosen.t{threads}.tokens_per_second");
+        let shared = format!(".chosen.t{threads}.shares.tokens_per_second");
+        let by_sequences = whole(".chosen.shares").is_some_and(|shares| shares > 1);
         let found = Profile {
             schema: PROFILE_SCHEMA.to_owned(),
             workload,
             threads,
             micro_batch,
-            tokens_per_second: chosen(&speed),
+            by_sequences,
+            tokens_per_second: match by_sequences {
+                true => chosen(&shared),
+                false => chosen(&speed),
+            },
             advised_batch: whole(".advised.batch"),
             run: run.id.clone(),
         };
@@ -148,6 +154,10 @@ fn told(profile: &Profile, gain: Option<f64>) -> String {
         "chosen       {} thread{plural}, {} of {} sequences at a time{gain}\n",
         profile.threads, profile.micro_batch, profile.workload.batch
     );
+    text.push_str(match profile.by_sequences {
+        true => "sharing      each thread takes sequences of its own: faster here than to share each operator, for more memory\n",
+        false => "",
+    });
     if let Some(batch) = profile.advised_batch {
         let _ = writeln!(
             text,
@@ -199,6 +209,7 @@ mod tests {
             },
             threads: 2,
             micro_batch: 8,
+            by_sequences: true,
             tokens_per_second: None,
             advised_batch: Some(16),
             run: String::new(),
@@ -209,6 +220,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("from a batch of 16 on"), "{text}");
+        assert!(text.contains("sequences of its own"), "{text}");
     }
 
     #[test]

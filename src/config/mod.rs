@@ -16,7 +16,7 @@ pub use built_in::{BUILT_IN, built_in};
 pub use error::{ConfigError, Problem};
 pub use posttraining::{Algorithm, BuiltInTask, Judge, Posttraining};
 pub use schedule::{Kind, Rule, Schedule};
-pub use schema::{Architecture, Computation, Data, Method, Mode, Model, Training};
+pub use schema::{Architecture, Computation, Data, Method, Mode, Model, Parallel, Training};
 
 use std::fmt;
 use std::io::Read;

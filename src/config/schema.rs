@@ -39,6 +39,16 @@ pub enum Architecture {
     Transformer,
 }
 
+/// What the threads of a process share out among themselves.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Parallel {
+    /// Each operator: the least memory, and the same bits for any number of threads.
+    Operators,
+    /// The sequences of a batch: faster where data is slow from core to core, for gradients and activations of each thread.
+    Sequences,
+}
+
 /// `computation`: what is to be done.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +135,9 @@ pub struct Training {
     /// quarter to a third more work; the results are the same to the bit.
     #[serde(default)]
     pub recompute: bool,
+    /// What the threads of a process share out among themselves; `null` for operators, unless `loopos tune` found sequences faster here.
+    #[serde(default)]
+    pub parallel: Option<Parallel>,
     /// Whether each of several processes keeps and updates its part of AdamW's moments alone: less memory by their number, as many
     /// bytes to exchange, and the same bits. One process keeps them all either way.
     #[serde(default)]

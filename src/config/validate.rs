@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Config;
 use super::error::Problem;
 use super::posttraining::{Algorithm, Judge};
-use super::schema::{Method, Mode};
+use super::schema::{Method, Mode, Parallel};
 
 /// Tokens of one step at most: some twenty times what the largest models take.
 const MOST_TOKENS: usize = 1 << 26;
@@ -137,6 +137,12 @@ fn training(config: &Config, check: &mut Check) {
         0.0,
         0.5,
     );
+    if training.parallel == Some(Parallel::Sequences)
+        && !matches!(config.algorithm(), None | Some(Algorithm::Supervised))
+    {
+        let message = "sequences cannot be shared out where a loss compares the sequences of a batch: use operators or null";
+        check.say("training.parallel", message.to_owned());
+    }
     if let Some(micro) = training.micro_batch {
         if micro == 0 || micro > training.batch_size {
             let message = format!(

@@ -41,6 +41,9 @@ pub struct Profile {
     pub threads: usize,
     /// Sequences computed at a time.
     pub micro_batch: usize,
+    /// Whether each thread takes sequences of its own.
+    #[serde(default)]
+    pub by_sequences: bool,
     /// What it gave, in tokens a second.
     pub tokens_per_second: Option<f64>,
     /// The smallest batch that comes near the highest speed: advice, never applied.

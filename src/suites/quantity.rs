@@ -67,6 +67,8 @@ quantities! {
     THREADS = "threads", "count", Neither;
     /// Sequences of a micro-batch.
     MICRO_BATCH = "micro_batch", "count", Neither;
+    /// Parts of a batch, one for each thread that takes sequences of its own; 1 where threads share operators.
+    SHARES = "shares", "count", Neither;
     /// Sequences of a batch.
     BATCH = "batch", "count", Neither;
     /// Part of the frequency that one core should reach.

@@ -55,6 +55,7 @@ pub(super) fn tiny(batch: usize, micro_batch: usize) -> Case {
         optimizer: Optimizer::default(),
         dropout: 0.0,
         recompute: false,
+        by_sequences: false,
         isa: Isa::best(),
         caches: Caches::default(),
         workers: 1,

@@ -71,6 +71,9 @@ pub struct Plan {
     /// Keep the inputs of blocks alone, and compute the rest of their activations again in the backward pass: less memory for a
     /// quarter to a third more work, and the same bits.
     pub recompute: bool,
+    /// Each thread takes sequences of its own through all operators, and gradients are added up at the end of a step, instead of sharing each
+    /// operator: nothing goes from core to core meanwhile, for more memory. Sums are then in another order for another number of threads.
+    pub by_sequences: bool,
     /// The kernels' ISA.
     pub isa: Isa,
     /// Caches that a thread can count on.
@@ -168,6 +171,23 @@ impl Plan {
             .unwrap_or(1)
     }
 
+    /// Threads that have gradients and activations of their own, besides the first.
+    pub(super) fn replicas(&self) -> usize {
+        // Ranks share out sequences already.
+        match self.by_sequences && self.sharing.ranks == 1 {
+            true => self.workers.saturating_sub(1),
+            false => 0,
+        }
+    }
+
+    /// The plan of activations and scratch of a thread that works alone.
+    pub(super) fn activations_alone(&self) -> ActivationsPlan {
+        ActivationsPlan {
+            workers: 1,
+            ..self.activations()
+        }
+    }
+
     /// The plan of activations and scratch.
     pub(super) fn activations(&self) -> ActivationsPlan {
         let rows = self.micro_batch * self.length;
@@ -205,16 +225,18 @@ impl Plan {
         };
         let largest = largest * rooms(optimizer);
         let activations = self.activations();
+        let (replicas, alone) = (self.replicas(), self.activations_alone());
         MemoryPlan {
             parameters,
-            gradients: parameters,
+            gradients: (1 + replicas) * parameters,
             moments: match optimizer && ranks > 1 {
                 true => 2 * cut.own_len() * values,
                 false => 2 * parameters,
             },
             panels: Packed::len(self.isa, &self.shape) * values,
-            activations: activations.activations_len() * values,
-            scratch: activations.scratch_len() * values,
+            activations: (activations.activations_len() + replicas * alone.activations_len())
+                * values,
+            scratch: (activations.scratch_len() + replicas * alone.scratch_len()) * values,
             exchange: (all + largest) * values,
         }
     }

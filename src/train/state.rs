@@ -16,6 +16,7 @@ const FREE: &[&str] = &[
     "training.max_steps",
     "training.max_skips",
     "training.micro_batch",
+    "training.parallel",
     "training.recompute",
     "training.shard_optimizer",
     "training.threads",
@@ -73,7 +74,7 @@ pub struct Identity {
     pub isa: String,
     /// Bytes of the first level's data cache, by which sums are cut.
     pub l1_bytes: usize,
-    /// Worker threads; the bits do not depend on them.
+    /// Worker threads; the bits depend on them only where sequences are shared out.
     pub threads: usize,
 }
 
@@ -158,8 +159,13 @@ impl Identity {
                 .config
                 .pointer("/training/micro_batch")
                 .unwrap_or(&Value::Null);
+            let parallel = identity.config.pointer("/training/parallel");
+            let apart = match parallel.is_some_and(|parallel| *parallel == "sequences") {
+                true => format!(", sequences shared out among {} threads", identity.threads),
+                false => String::new(),
+            };
             let Identity { isa, l1_bytes, .. } = identity;
-            format!("{isa}, {l1_bytes} bytes of L1 cache, micro_batch {micro_batch}")
+            format!("{isa}, {l1_bytes} bytes of L1 cache, micro_batch {micro_batch}{apart}")
         };
         let (was, is) = (describe(self), describe(now));
         (was != is).then(|| {

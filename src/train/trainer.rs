@@ -2,11 +2,12 @@
 
 mod memory;
 mod moments;
+mod replicas;
 mod together;
 mod update;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::{
     data::Batch,
@@ -27,6 +28,7 @@ use crate::{
 };
 
 use moments::Moments;
+use replicas::Replica;
 
 /// What a step found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,6 +69,9 @@ pub struct Trainer {
     packed_at: Option<(u64, bool)>,
     activations: Activations,
     scratch: Scratch,
+    /// The other threads, where each takes sequences of its own, and the sum of the losses of every thread.
+    replicas: Vec<Mutex<Replica>>,
+    losses: Vec<f64>,
     /// How the squares of the gradients are added up, and what each grain came to.
     grains: Vec<Grain>,
     partial: Vec<f64>,
@@ -103,6 +108,7 @@ impl Trainer {
         let sizes = plan.activations();
         let mut activations = arena("activations", sizes.activations_len())?;
         let mut scratch = arena("workspace", sizes.scratch_len())?;
+        let replicas = Replica::all(plan, &layout, &mut arena)?;
         Ok(Trainer {
             plan: *plan,
             pool,
@@ -114,6 +120,8 @@ impl Trainer {
             packed_at: None,
             activations: sizes.activations(&mut activations),
             scratch: sizes.scratch(&mut scratch),
+            losses: vec![0.0; 1 + replicas.len()],
+            replicas,
             grains: grains(std::iter::once((0, 0..layout.len))),
             partial: Vec::new(),
             tokens: TokenBuffers::default(),
@@ -350,11 +358,12 @@ impl Trainer {
             objective.is_none() || self.exchange.is_none(),
             "an objective sees its whole batch: it is not shared among ranks"
         );
+        if !self.replicas.is_empty() && objective.is_none() && self.exchange.is_none() {
+            return self.accumulate_by_sequences(batch, observer);
+        }
         let pool = Arc::clone(&self.pool);
         let compute = compute(&self.plan, &*pool);
-        if std::mem::replace(&mut self.unspent, true) {
-            self.gradients.values.fill(0.0);
-        }
+        self.clear_unspent();
         self.pack(&compute, true, observer);
         // The mean over the targets that count; an objective means what it says.
         let counted = match objective {
@@ -366,16 +375,12 @@ impl Trainer {
         let (mut first_row, end) = (rows.start * batch.length, rows.end * batch.length);
         let mut sum = 0.0;
         for tokens in micro_batches(batch, rows, self.plan.micro_batch) {
+            let dropout = self.dropout(first_row);
             let mut work = Workspace {
                 packed: &self.packed,
                 activations: &mut self.activations,
                 scratch: &mut self.scratch,
-                dropout: (self.plan.dropout > 0.0).then_some(Dropout {
-                    rate: self.plan.dropout,
-                    seed: self.seed,
-                    step: self.updates,
-                    first_row,
-                }),
+                dropout,
             };
             let first = first_row;
             first_row += tokens.inputs.len();
@@ -430,6 +435,23 @@ impl Trainer {
             sum = exchange.collect(&mut self.gradients.values, sum);
         }
         sum / counted
+    }
+
+    /// Clears gradients that no update has consumed.
+    fn clear_unspent(&mut self) {
+        if std::mem::replace(&mut self.unspent, true) {
+            self.gradients.values.fill(0.0);
+        }
+    }
+
+    /// What the next step drops of a micro-batch that starts at this row of the batch.
+    fn dropout(&self, first_row: usize) -> Option<Dropout> {
+        (self.plan.dropout > 0.0).then_some(Dropout {
+            rate: self.plan.dropout,
+            seed: self.seed,
+            step: self.updates,
+            first_row,
+        })
     }
 
     fn pack(&mut self, compute: &Compute<'_>, backward: bool, observer: &mut dyn Observer) {

@@ -118,6 +118,7 @@ fn trainer(fixture: &Fixture, setting: Setting) -> Trainer {
         },
         dropout: 0.0,
         recompute: false,
+        by_sequences: false,
         isa: setting.isa,
         caches: Caches::default(),
         workers: setting.workers,

@@ -8,7 +8,7 @@ use super::super::preparation::{self, Forecast, Material};
 use super::super::text_source::Vocabulary;
 use super::super::trained::Trained;
 use super::super::workers::Workers;
-use crate::config::Config;
+use crate::config::{Config, Parallel};
 use crate::model::Layout;
 use crate::train::Plan;
 use crate::train::run::Settings;
@@ -70,8 +70,17 @@ fn machine(config: &Config, workers: &Workers) -> String {
         None => "one for each core that this process may use",
     };
     let cpus: Vec<String> = workers.pool.cpus().iter().map(usize::to_string).collect();
+    let share = match config.training.parallel {
+        Some(Parallel::Sequences) if threads > 1 => {
+            "Each takes sequences of its own, and gradients are added up at the end of a step, as training.parallel or a profile says"
+        }
+        _ => {
+            "Operators share out their work among all of them (training.parallel=sequences gives each sequences of its own; \
+             `loopos tune` finds out which is faster)"
+        }
+    };
     let threads = format!(
-        "{threads}: {why}; bound to CPU {}. Operators share out their work among all of them",
+        "{threads}: {why}; bound to CPU {}. {share}",
         cpus.join(", ")
     );
     let isa = format!("{} (LOOPOS_ISA forces another)", workers.isa.name());

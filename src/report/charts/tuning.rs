@@ -9,9 +9,9 @@ use crate::report::view::{Input, View};
 /// The row of the list.
 pub(super) const CHART: Chart = Chart {
     id: "tuning",
-    title: "Threads, micro-batch and batch",
-    how_to_read: "Tokens a second for each candidate; the dashed line is the one chosen, or advised: a micro-batch changes nothing but \
-                  speed, another batch is another training run.",
+    title: "Threads, micro-batch, sharing and batch",
+    how_to_read: "Tokens a second for each candidate; the dashed line is the one chosen, or advised: all but a batch change nothing but \
+                  speed and memory, another batch is another training run.",
     subject: Subject::Sizes,
     span: Span::Full,
     suite: "tuning",
@@ -23,13 +23,19 @@ pub(super) const CHART: Chart = Chart {
 const SUFFIX: &str = ".tokens_per_second";
 
 /// Each sweep: the end of its name, its heading, its abscissa, and what was chosen.
-const SWEEPS: [(&str, &str, &str, &str); 3] = [
+const SWEEPS: [(&str, &str, &str, &str); 4] = [
     ("threads", "threads", "threads", ".chosen.threads"),
     (
         "micro_batch",
         "micro-batch",
         "sequences at a time",
         ".chosen.micro_batch",
+    ),
+    (
+        "shares",
+        "operators or sequences",
+        "parts of a batch; 1: operators are shared",
+        ".chosen.shares",
     ),
     ("batch", "batch", "sequences of a step", ".advised.batch"),
 ];

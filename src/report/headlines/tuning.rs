@@ -21,6 +21,10 @@ pub(super) fn tuning(view: &View<'_>) -> Option<Headline> {
         .find(|metric| metric.name.contains(".chosen.t") && metric.unit == "tokens/s")
         .and_then(|metric| values::known(metric.value));
     let mut pairs = vec![("threads".to_owned(), on.clone())];
+    if of(".chosen.shares").is_some_and(|shares| shares > 1.0) {
+        let each = "sequences, each its own".to_owned();
+        pairs.push(("threads share".to_owned(), each));
+    }
     if let Some(batch) = of(".advised.batch") {
         pairs.push((
             "batch from which speed hardly rises".to_owned(),

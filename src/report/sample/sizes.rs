@@ -12,6 +12,7 @@ impl Builder {
         for (name, unit, count) in [
             ("threads".to_owned(), "threads", 3),
             (format!("t{threads}.micro_batch"), "sequences", 6),
+            (format!("t{threads}.shares"), "parts", 2),
             (format!("t{threads}.batch"), "sequences", 8),
         ] {
             let points = doubling(count)
@@ -23,6 +24,7 @@ impl Builder {
         for (name, value) in [
             ("chosen.threads", f64::from(threads)),
             ("chosen.micro_batch", 4.0),
+            ("chosen.shares", 2.0),
             ("advised.batch", 16.0),
         ] {
             let name = format!("tuning.{case}.{name}");

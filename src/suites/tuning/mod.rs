@@ -1,11 +1,11 @@
 //! Which sizes and how many threads train fastest here: candidates in interleaved rounds, the slow ones dropped on the way.
 //!
-//! Threads first, then the micro-batch on the best number of threads, then the batch. Threads and micro-batch leave the mathematics as
-//! it is; another batch is another training run, so that the batch is advice.
+//! Threads first, then the micro-batch on the best number of threads, then what threads share, then the batch. All but the last leave the
+//! mathematics as it is; another batch is another training run, so that the batch is advice.
 
 mod heats;
 
-use super::quantity::{BATCH, MICRO_BATCH, SPEEDUP, THREADS, TOKENS_PER_SECOND};
+use super::quantity::{BATCH, MICRO_BATCH, SHARES, SPEEDUP, THREADS, TOKENS_PER_SECOND};
 use super::{Case, Context, Curve, Effort, Experiment, Suite, SuiteError, caches};
 use crate::stats::{Interval, bootstrap, compare};
 use crate::train::Plan;
@@ -40,7 +40,7 @@ impl Suite for Tuning {
     }
 
     fn how_to_read(&self) -> &'static str {
-        "Candidates take turns, and those that are behind drop out after two rounds. Threads and micro-batch change nothing but speed; \
+        "Candidates take turns, and those that are behind drop out after two rounds. Threads, micro-batch and what threads share change nothing but speed and memory; \
          another batch is another training run."
     }
 
@@ -49,7 +49,7 @@ impl Suite for Tuning {
     }
 
     fn seconds(&self, experiment: &Experiment) -> f64 {
-        4.0 * experiment.effort.of(14.0, 30.0, 90.0) * experiment.cases.len() as f64
+        5.0 * experiment.effort.of(14.0, 30.0, 90.0) * experiment.cases.len() as f64
     }
 
     fn run(&self, context: &mut Context) -> Result<(), SuiteError> {
@@ -70,7 +70,7 @@ fn budget(context: &Context) -> f64 {
         Effort::Normal => 30.0,
         Effort::Full => 90.0,
     };
-    (context.seconds_left() / 4.0).min(seconds)
+    (context.seconds_left() / 5.0).min(seconds)
 }
 
 fn tune(context: &mut Context, case: &Case) -> Result<(), SuiteError> {
@@ -100,6 +100,10 @@ fn tune(context: &mut Context, case: &Case) -> Result<(), SuiteError> {
     record(context, &on, "micro_batch", "sequences", &micro);
     let chosen = frugal(&micro).map_or(plan, |best| micro[best].plan);
     choose(context, case, &chosen, &micro, plan.micro_batch);
+    let chosen = match count {
+        0..=1 => chosen,
+        _ => share(context, &mut heats, name, &chosen)?,
+    };
     context.say(&format!("tuning: {name}, batch on {count} threads"));
     let batches = sweep(context, &mut heats, batches(context, &chosen), None)?;
     record(context, &on, "batch", "sequences", &batches);
@@ -267,6 +271,58 @@ fn choose(
     }
 }
 
+/// Whether threads share operators or sequences: the plan with what is faster.
+fn share(
+    context: &mut Context,
+    heats: &mut Heats<'_>,
+    name: &str,
+    plan: &Plan,
+) -> Result<Plan, SuiteError> {
+    let count = plan.workers;
+    context.say(&format!(
+        "tuning: {name}, sequences or operators on {count} threads"
+    ));
+    let with = |shares: usize| {
+        let by_sequences = shares > 1;
+        (
+            shares,
+            Plan {
+                by_sequences,
+                ..*plan
+            },
+        )
+    };
+    let plans = [with(1), with(count)].into_iter();
+    let candidates = plans.filter(|(_, plan)| fits(context, plan)).collect();
+    let all = sweep(context, heats, candidates, Some(1))?;
+    record(
+        context,
+        &format!("tuning.{name}.t{count}"),
+        "shares",
+        "parts",
+        &all,
+    );
+    let Some(best) = frugal(&all) else {
+        return Ok(*plan);
+    };
+    let (operators, chosen) = (&all[0], &all[best]);
+    let (subject, recorder) = (format!("tuning.{name}.chosen"), &mut context.recorder);
+    let how = "1: threads share operators, else each takes sequences of its own, where that is faster by more than 1 %";
+    recorder.computed(&subject, SHARES, chosen.value as f64, how);
+    if chosen.value > 1 {
+        let subject = format!("{subject}.t{count}.shares");
+        if let Some(interval) = bootstrap::median_interval(&chosen.speeds(), 34) {
+            let how = "steps in which each thread takes sequences of its own";
+            recorder.measured(&subject, TOKENS_PER_SECOND, interval, how);
+        }
+        if let Some(found) = compare::paired(&operators.seconds, &chosen.seconds, 35) {
+            let how = "over threads that share operators, round by round";
+            recorder.derived(&subject, SPEEDUP, found.speedup, how);
+        }
+    }
+    Ok(chosen.plan)
+}
+
 /// The batch from which speed hardly rises, beside the seed's guideline.
 fn advise(context: &mut Context, case: &str, batches: &[Candidate], threads: usize) {
     let subject = format!("tuning.{case}.advised");
@@ -338,6 +394,33 @@ mod tests {
         // 1, 2, 3, 4, 6, 12 divide the batch.
         assert_eq!(recorder.series()[1].x, [1.0, 2.0, 3.0, 4.0, 6.0, 12.0]);
         assert!(recorder.notes().iter().any(|note| note.topic == "advice"));
+    }
+
+    #[test]
+    fn what_threads_share_is_measured_where_there_are_several() {
+        let (machine, clock, host) = (Machine::detect(), Clock::best(), Quiet::default());
+        let experiment = Experiment {
+            effort: Effort::Quick,
+            threads: vec![2],
+            isas: vec![Isa::best()],
+            counters: false,
+            cases: vec![tiny(12, 4)],
+            lessons: Vec::new(),
+            seconds: Some(0.5),
+        };
+        let mut context = Context::new(&machine, &experiment, &clock, &host);
+        if context.pool(2).is_err() {
+            return;
+        }
+        Tuning.run(&mut context).unwrap();
+        let recorder = &context.recorder;
+        let shares = recorder.value("tuning.tiny.chosen.shares").unwrap();
+        let gain = recorder.value("tuning.tiny.chosen.t2.shares.speedup");
+        assert!([1.0, 2.0].contains(&shares));
+        assert_eq!(gain.is_some(), shares > 1.0);
+        let all = recorder.series();
+        let sweep = all.iter().find(|one| one.name.contains(".t2.shares."));
+        assert_eq!(sweep.unwrap().x, [1.0, 2.0]);
     }
 
     #[test]

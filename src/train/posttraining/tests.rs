@@ -39,6 +39,7 @@ fn trainer(scalar_head: bool, seed: u64) -> Trainer {
         optimizer: Optimizer::default(),
         dropout: 0.0,
         recompute: false,
+        by_sequences: false,
         isa: Isa::best(),
         caches: Caches::default(),
         workers: 1,

@@ -34,6 +34,7 @@ fn trainer() -> Trainer {
         optimizer: Optimizer::default(),
         dropout: 0.1,
         recompute: false,
+        by_sequences: false,
         isa: Isa::best(),
         caches: Caches::default(),
         workers: 1,

@@ -27,6 +27,7 @@ pub(super) fn plan(isa: Isa, workers: usize, micro_batch: usize) -> Plan {
         optimizer: Optimizer::default(),
         dropout: 0.0,
         recompute: false,
+        by_sequences: false,
         isa,
         caches: Caches::default(),
         workers,
@@ -342,5 +343,54 @@ fn memory_is_planned_before_and_used_from_the_first_step_on() {
     }
     for role in ["parameters", "gradients", "moments"] {
         assert_eq!(of(&after, role).used, Some(of(&after, role).planned));
+    }
+}
+
+fn by_sequences(workers: usize, micro_batch: usize) -> Plan {
+    Plan {
+        by_sequences: true,
+        ..dropping(workers, micro_batch)
+    }
+}
+
+#[test]
+fn threads_with_sequences_of_their_own_do_the_same_mathematics() {
+    let (reference, by_operators) = train(planned(dropping(1, 1)), 8);
+    // Six sequences: threads have equally many, one of them less, or nothing at all.
+    for (workers, micro_batch) in [(2, 1), (2, 3), (3, 2), (4, 1), (4, 2), (2, 6)] {
+        let (losses, trainer) = train(planned(by_sequences(workers, micro_batch)), 8);
+        for (one, other) in reference.iter().zip(&losses) {
+            assert!((one - other).abs() < 1e-4, "{workers}: {one} {other}");
+        }
+        let pairs = by_operators.parameters().values.iter();
+        let pairs = pairs.zip(&*trainer.parameters().values);
+        assert!(
+            pairs
+                .into_iter()
+                .all(|(one, other)| (one - other).abs() < 1e-3)
+        );
+    }
+}
+
+#[test]
+fn shares_of_sequences_are_added_up_in_their_order_whoever_computes_them() {
+    let plan = by_sequences(3, 1);
+    let (losses, steady) = train(planned(plan), 4);
+    let mut changing = planned(plan);
+    for (threads, loss) in [3, 1, 2, 1].into_iter().zip(losses) {
+        changing.use_pool(Arc::new(Pool::new(&vec![0; threads]).expect("threads")));
+        // A gradient that was asked for is gone by the step after it.
+        changing.gradient(&batch());
+        assert_eq!(changing.step(&batch(), 1e-2, &mut Unobserved).loss, loss);
+    }
+    assert_eq!(*steady.parameters().values, *changing.parameters().values);
+    let memory = changing.memory();
+    let planned: usize = memory.iter().map(|role| role.planned).sum();
+    assert_eq!(planned, plan.memory().total());
+    for role in memory {
+        assert!(role.used.unwrap() <= role.planned, "{role:?}");
+        if role.role == "gradients" {
+            assert_eq!(role.used, Some(role.planned));
+        }
     }
 }

@@ -263,6 +263,7 @@ mod tests {
             micro_batch: 4,
             dropout: 0.0,
             recompute: false,
+            by_sequences: false,
             optimizer: Optimizer::default(),
             isa: Isa::best(),
             caches: Caches::default(),
