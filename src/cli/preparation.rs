@@ -311,7 +311,15 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
     let sequences = if config.has_pairs() { 2 } else { 1 };
     let (batch, length) = (sequences * training.batch_size, training.max_length);
     let shape = shape(config);
-    let automatic = || Plan::automatic_micro_batch(&shape, training.batch_size, sequences * length);
+    let by_sequences = training.parallel == Some(Parallel::Sequences);
+    let threads = workers.pool.cpus().len();
+    let automatic = || {
+        let size = Plan::automatic_micro_batch(&shape, training.batch_size, sequences * length);
+        match by_sequences {
+            true => Plan::equal_shares(training.batch_size, size, threads),
+            false => size,
+        }
+    };
     Plan {
         shape,
         batch,
@@ -326,10 +334,10 @@ pub(crate) fn plan(config: &Config, workers: &Workers) -> Plan {
         },
         dropout: training.dropout as f32,
         recompute: training.recompute,
-        by_sequences: training.parallel == Some(Parallel::Sequences),
+        by_sequences,
         isa: workers.isa,
         caches: workers.caches,
-        workers: workers.pool.cpus().len(),
+        workers: threads,
         switches: Switches::default(),
         sharing: Sharing::default(),
     }

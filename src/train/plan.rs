@@ -171,6 +171,14 @@ impl Plan {
             .unwrap_or(1)
     }
 
+    /// The largest divisor of `batch`, no larger than `micro_batch`, that gives each of `workers` equally many micro-batches; 1 where none does.
+    pub fn equal_shares(batch: usize, micro_batch: usize, workers: usize) -> usize {
+        (1..=micro_batch)
+            .rev()
+            .find(|size| batch.is_multiple_of(*size) && (batch / size).is_multiple_of(workers))
+            .unwrap_or(1)
+    }
+
     /// Threads that have gradients and activations of their own, besides the first.
     pub(super) fn replicas(&self) -> usize {
         // Ranks share out sequences already.
@@ -278,5 +286,14 @@ mod tests {
         assert_eq!(automatic(4, 384, 10, 50), 5);
         assert_eq!(automatic(4, 384, 13, 128), 1);
         assert_eq!(automatic(4, 384, 4, 5000), 1);
+    }
+
+    #[test]
+    fn threads_with_sequences_of_their_own_have_equally_many() {
+        assert_eq!(Plan::equal_shares(32, 8, 2), 8);
+        assert_eq!(Plan::equal_shares(32, 32, 2), 16);
+        assert_eq!(Plan::equal_shares(30, 5, 2), 5);
+        assert_eq!(Plan::equal_shares(30, 6, 4), 1);
+        assert_eq!(Plan::equal_shares(6, 3, 1), 3);
     }
 }

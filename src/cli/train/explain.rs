@@ -102,8 +102,12 @@ fn step(config: &Config, plan: &Plan, workers: &Workers) -> String {
             Plan::micro_batch_tokens(&plan.shape)
         ),
     };
+    let among = match plan.by_sequences && plan.workers > 1 {
+        true => format!(" by {} threads together", plan.workers),
+        false => String::new(),
+    };
     let micro_batch = format!(
-        "{micro} sequences at a time, {} times a step: {why}",
+        "{micro} sequences at a time, {} times a step{among}: {why}",
         batch / micro
     );
     let caches = workers.caches;

@@ -1,6 +1,9 @@
 //! Vector times matrix: what generation of one token does, bound by the reading of the matrix.
 
-use super::matrix::Matrix;
+use super::{
+    matrix::Matrix,
+    tile::{LINE, prefetch},
+};
 use crate::kernels::{
     Isa, Team,
     isa::{Op, Simd},
@@ -58,7 +61,8 @@ impl Op for Part<'_> {
                 *y += map::dot(s, self.x, &self.b.data[start..start + self.x.len()]);
             }
         } else {
-            // Rows of B: slices of four, scaled, are added to the outputs, which stay in L1.
+            // Rows of B: slices of four, scaled, are added to the outputs, which stay in L1. Meanwhile the slices of the four rows after
+            // them are fetched: each is too short for the core to find out in time how it goes on.
             let columns = self.y.len();
             let row = |k: usize| {
                 let start = k * self.b.row_stride + self.first;
@@ -70,24 +74,34 @@ impl Op for Part<'_> {
                     #[inline(always)]
                     |k| row(4 * four + k),
                 );
-                add_rows(s, [x[0], x[1], x[2], x[3]], rows, self.y);
+                let ahead = 4 * self.b.row_stride;
+                add_rows(s, [x[0], x[1], x[2], x[3]], rows, ahead, self.y);
             }
             let done = self.x.len() / 4 * 4;
             for (k, x) in x.remainder().iter().enumerate() {
-                add_rows(s, [*x], [row(done + k)], self.y);
+                add_rows(s, [*x], [row(done + k)], 0, self.y);
             }
         }
     }
 }
 
-/// `to += sum of factors[i] * rows[i]`, in the order of `i`.
+/// `to += sum of factors[i] * rows[i]`, in the order of `i`. What lies `ahead` values behind the rows is fetched.
 #[inline(always)]
-fn add_rows<S: Simd, const N: usize>(s: S, factors: [f32; N], rows: [&[f32]; N], to: &mut [f32]) {
+fn add_rows<S: Simd, const N: usize>(
+    s: S,
+    factors: [f32; N],
+    rows: [&[f32]; N],
+    ahead: usize,
+    to: &mut [f32],
+) {
     let whole = to.len() / S::LANES * S::LANES;
     let (to, rest) = to.split_at_mut(whole);
     for (at, to) in to.chunks_exact_mut(S::LANES).enumerate() {
         let mut sum = s.load(to);
         for (factor, row) in factors.iter().zip(rows) {
+            if (at * S::LANES).is_multiple_of(LINE) {
+                prefetch(row.as_ptr().wrapping_add(at * S::LANES + ahead), 1);
+            }
             sum = s.fma(s.splat(*factor), s.load(&row[at * S::LANES..]), sum);
         }
         s.store(sum, to);
