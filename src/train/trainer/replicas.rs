@@ -166,7 +166,7 @@ impl Trainer {
         self.losses.iter().sum::<f64>() / counted
     }
 
-    /// Adds all gradients to the first thread's, in the order of the threads, and clears them.
+    /// Adds all gradients to the first thread's, in the order of the threads, and clears theirs. Told as a part of clipping, whose norm needs it.
     fn gather(&mut self, compute: &Compute<'_>, observer: &mut dyn Observer) {
         observer.enter(Operator::Clip, Pass::Optimizer);
         let values = &mut self.gradients.values[..];
