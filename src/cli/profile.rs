@@ -130,6 +130,7 @@ pub(crate) fn apply(config: &mut Config, named: Option<&Path>) -> Result<Option<
 /// What `config` takes from the profile, in words.
 fn take(config: &mut Config, profile: &Profile, cpus: usize) -> Vec<String> {
     let mut parts = Vec::new();
+    let may_share_sequences = config.may_share_sequences();
     let training = &mut config.training;
     if training.threads.is_none() && profile.threads <= cpus {
         training.threads = Some(profile.threads);
@@ -142,6 +143,7 @@ fn take(config: &mut Config, profile: &Profile, cpus: usize) -> Vec<String> {
     }
     if training.parallel.is_none()
         && profile.by_sequences
+        && may_share_sequences
         && training.threads == Some(profile.threads)
     {
         training.parallel = Some(Parallel::Sequences);
@@ -220,6 +222,18 @@ mod tests {
         fixed.training.micro_batch = Some(4);
         assert!(take(&mut fixed, &known, 2).is_empty());
         assert_eq!(fixed.training.micro_batch, Some(4));
+        // Sequences are shared out only among the threads that it was measured with, and only where a loss compares none.
+        let apart = Profile {
+            by_sequences: true,
+            ..known.clone()
+        };
+        let mut free = config();
+        assert_eq!(take(&mut free, &apart, 2).len(), 3);
+        assert_eq!(free.training.parallel, Some(Parallel::Sequences));
+        assert!(take(&mut fixed, &apart, 2).is_empty());
+        let mut comparing = Config::find("rlhf_training_small").unwrap();
+        take(&mut comparing, &apart, 2);
+        assert_eq!(comparing.training.parallel, None);
         // Fewer CPUs than when it was made.
         assert_eq!(take(&mut config(), &known, 1), ["8 sequences at a time"]);
     }

@@ -140,6 +140,11 @@ impl Config {
         self.posttraining.algorithm(&self.computation)
     }
 
+    /// Whether threads may take sequences of their own: where a loss is a sum over tokens, and compares no sequences.
+    pub fn may_share_sequences(&self) -> bool {
+        matches!(self.algorithm(), None | Some(Algorithm::Supervised))
+    }
+
     /// Whether the batches are of pairs.
     pub fn has_pairs(&self) -> bool {
         matches!(

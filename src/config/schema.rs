@@ -136,6 +136,7 @@ pub struct Training {
     #[serde(default)]
     pub recompute: bool,
     /// What the threads of a process share out among themselves; `null` for operators, unless `loopos tune` found sequences faster here.
+    /// Several processes share out sequences already, and their threads always operators.
     #[serde(default)]
     pub parallel: Option<Parallel>,
     /// Whether each of several processes keeps and updates its part of AdamW's moments alone: less memory by their number, as many

@@ -137,9 +137,7 @@ fn training(config: &Config, check: &mut Check) {
         0.0,
         0.5,
     );
-    if training.parallel == Some(Parallel::Sequences)
-        && !matches!(config.algorithm(), None | Some(Algorithm::Supervised))
-    {
+    if training.parallel == Some(Parallel::Sequences) && !config.may_share_sequences() {
         let message = "sequences cannot be shared out where a loss compares the sequences of a batch: use operators or null";
         check.say("training.parallel", message.to_owned());
     }
